@@ -1,0 +1,1 @@
+//! One server for the clients you already have.

@@ -1,0 +1,2 @@
+//! The mysql protocol.
+mod sql;
