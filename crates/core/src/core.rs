@@ -41,6 +41,7 @@ struct Inner {
     pool: Pool,
     databases: Vec<Text>,
     logs_calls: AtomicBool,
+    stopping: AtomicBool,
 }
 
 impl std::fmt::Debug for Core {
@@ -91,6 +92,7 @@ impl Core {
             limits,
             databases,
             logs_calls: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
         }));
         core.register(builtin::functions())?;
         Ok(core)
@@ -143,7 +145,14 @@ impl Core {
 
     /// Tells every connection that the server stops. Calls that are running are finished first.
     pub fn shut_down(&self) {
+        self.0.stopping.store(true, Relaxed);
         self.0.connections.close_all(Reason::Shutdown);
+    }
+
+    /// Whether the server was told to stop.
+    #[must_use]
+    pub fn is_shutting_down(&self) -> bool {
+        self.0.stopping.load(Relaxed)
     }
 
     /// The live connections.

@@ -72,6 +72,18 @@ impl Guest {
         self.core.connections()
     }
 
+    /// All that the server counts, for a page that the configuration shows to strangers.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        self.core.stats()
+    }
+
+    /// Whether the server was told to stop, for a load balancer that asks.
+    #[must_use]
+    pub fn is_shutting_down(&self) -> bool {
+        self.core.is_shutting_down()
+    }
+
     /// Whether the user has a secret that can check proofs of this kind. An unknown user has
     /// every kind, so that the answer gives no user away.
     #[must_use]
