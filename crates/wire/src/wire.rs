@@ -251,20 +251,59 @@ impl Wire {
         let _ = tokio::time::timeout(LINGER, drain).await;
     }
 
-    /// Changes to TLS. Input that came in the clear before the handshake is refused, since it
-    /// would be taken for protected.
+    /// Changes to TLS. What has arrived already is the beginning of the handshake: a client whose
+    /// protocol has no answer to the request for TLS does not wait for one. It never becomes input
+    /// of the protocol, so nothing sent in the clear is taken for protected.
     ///
     /// # Errors
     /// When the handshake fails.
     pub async fn start_tls(&mut self, tls: &TlsAcceptor) -> io::Result<()> {
         self.flush().await?;
-        if !self.input().is_empty() {
-            let text = "input in the clear followed the request for TLS";
-            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
-        }
+        let first = self.input().to_vec();
+        self.consume(first.len());
         let plain = std::mem::replace(&mut self.io, Box::new(tokio::io::empty()));
-        self.io = Box::new(Box::pin(tls.accept(plain)).await?);
+        let rewound = Rewound { first: io::Cursor::new(first), io: plain };
+        self.io = Box::new(Box::pin(tls.accept(rewound)).await?);
         Ok(())
+    }
+}
+
+/// A stream whose first bytes were read already and are read once more.
+struct Rewound {
+    first: io::Cursor<Vec<u8>>,
+    io: Io,
+}
+
+impl tokio::io::AsyncRead for Rewound {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let left = self.first.get_ref().len() as u64 - self.first.position();
+        if left > 0 {
+            return Pin::new(&mut self.first).poll_read(cx, buffer);
+        }
+        self.first = io::Cursor::default();
+        Pin::new(&mut self.io).poll_read(cx, buffer)
+    }
+}
+
+impl tokio::io::AsyncWrite for Rewound {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
 
