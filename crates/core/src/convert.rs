@@ -22,6 +22,11 @@ pub trait IntoValue {
 }
 
 /// A Rust type that a function may take as a parameter.
+#[diagnostic::on_unimplemented(
+    message = "clients cannot send a `{Self}`",
+    label = "this type cannot be a parameter",
+    note = "take a number, `bool`, `String`, `Vec`, map, `Option`, a date or time, or `polyport::Value`; derive anything else from those inside the function"
+)]
 pub trait FromValue: Sized {
     /// The parameter's declared type, to which an argument is coerced first.
     const TYPE: Type;

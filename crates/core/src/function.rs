@@ -221,7 +221,29 @@ impl Bound<'_> {
         let (Some(param), Some(value)) = (param, self.values.next()) else {
             return Err(Fault::new(Kind::Internal, "the function takes undeclared arguments"));
         };
-        T::from_value(value).map_err(|value| param.refuse(&value))
+        if matches!(value, Value::Null) && T::NULLABLE {
+            return T::from_value(value).map_err(|value| param.refuse(&value));
+        }
+        T::TYPE.coerce(value).and_then(T::from_value).map_err(|value| param.refuse(&value))
+    }
+
+    /// Whether a writable property is to be written, and not read; the argument is then the next
+    /// to be taken.
+    ///
+    /// # Errors
+    /// [`Kind::Arguments`] when there is more than one argument.
+    pub fn is_given(&mut self) -> Result<bool, Fault> {
+        let given = match self.values.as_slice() {
+            [Value::List(given)] => given.clone(),
+            _ => Vec::new(),
+        };
+        let count = given.len();
+        self.values = given.into_iter();
+        if count > 1 {
+            let fault = Fault::new(Kind::Arguments, "a property takes one value at most");
+            return Err(fault.with("expected", 1).with("got", count));
+        }
+        Ok(count == 1)
     }
 
     /// Takes all remaining arguments as they are.
@@ -256,6 +278,7 @@ pub struct Function {
     name: Text,
     signature: Signature,
     help: Text,
+    property: Option<bool>,
     slow_runs: Arc<AtomicU64>,
     pub(crate) body: Body,
 }
@@ -269,7 +292,8 @@ impl fmt::Debug for Function {
 impl Function {
     /// Starts a function of this name. A dot makes a namespace: `math.add`.
     pub fn build(name: impl Into<Text>) -> Builder {
-        Builder { name: name.into(), signature: Signature::default(), help: Text::new() }
+        let name = name.into();
+        Builder { name, signature: Signature::default(), help: Text::new(), property: None }
     }
 
     /// The name it is registered under.
@@ -288,6 +312,13 @@ impl Function {
     #[must_use]
     pub fn help(&self) -> &str {
         &self.help
+    }
+
+    /// Whether this is an object's property, and if so, whether it can be written. A property is
+    /// read by a call without arguments and written by a call with one.
+    #[must_use]
+    pub fn property(&self) -> Option<bool> {
+        self.property
     }
 
     /// The same function under another name.
@@ -317,6 +348,7 @@ pub struct Builder {
     name: Text,
     signature: Signature,
     help: Text,
+    property: Option<bool>,
 }
 
 impl Builder {
@@ -339,6 +371,14 @@ impl Builder {
     pub fn help(mut self, text: &str) -> Self {
         self.help = unindent(text).into();
         self
+    }
+
+    /// Makes this an object's property, which a call without arguments reads and, if it is
+    /// writable, a call with one argument writes.
+    #[must_use]
+    pub fn property(mut self, writable: bool) -> Self {
+        self.property = Some(writable);
+        if writable { self.param(Param::new("value", Type::Any).rest()) } else { self }
     }
 
     /// Ends with a body that runs where the connection lives. It must return within a
@@ -368,8 +408,8 @@ impl Builder {
     }
 
     fn end(self, body: Body) -> Function {
-        let Self { name, signature, help } = self;
-        Function { name, signature, help, slow_runs: Arc::default(), body }
+        let Self { name, signature, help, property } = self;
+        Function { name, signature, help, property, slow_runs: Arc::default(), body }
     }
 }
 

@@ -318,7 +318,15 @@ impl Reply {
 }
 
 /// What a function may return.
+#[diagnostic::on_unimplemented(
+    message = "a function that clients call cannot return `{Self}`",
+    label = "this type has no form that clients know",
+    note = "return a number, text, `Vec`, map, tuple, `Option`, `Value`, `Rows`, `Reply`, `Stream`, or a `Result` of one whose error is a `Fault` or an `Error`"
+)]
 pub trait IntoReply {
+    /// The type that stands in the function's signature.
+    const TYPE: Type = Type::Any;
+
     /// Turns the function's result into a reply or a fault.
     ///
     /// # Errors
@@ -327,6 +335,8 @@ pub trait IntoReply {
 }
 
 impl<T: IntoValue> IntoReply for T {
+    const TYPE: Type = T::TYPE;
+
     fn into_reply(self) -> Result<Reply, Fault> {
         Ok(Reply::Value(self.into_value()))
     }
@@ -351,6 +361,8 @@ impl IntoReply for Stream {
 }
 
 impl<T: IntoReply, E: Into<Fault>> IntoReply for Result<T, E> {
+    const TYPE: Type = T::TYPE;
+
     fn into_reply(self) -> Result<Reply, Fault> {
         self.map_err(Into::into)?.into_reply()
     }

@@ -1,0 +1,5 @@
+//! The `polyport` command.
+
+fn main() -> std::process::ExitCode {
+    polyport::cli::main()
+}

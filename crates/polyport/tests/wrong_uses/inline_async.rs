@@ -1,0 +1,6 @@
+#[polyport::function(inline)]
+async fn add(a: i64) -> i64 {
+    a
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+struct Point;
+
+#[polyport::function]
+fn add(a: i64) -> Point {
+    Point
+}
+
+fn main() {}
