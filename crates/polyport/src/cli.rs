@@ -12,6 +12,7 @@ use crate::protocols;
 use crate::server::{Builder, Running, usual_listeners};
 
 mod banner;
+mod call;
 mod demo;
 mod logging;
 mod user;
@@ -41,6 +42,8 @@ enum Verb {
     Demo(ServeFlags),
     /// Serve what the configuration says.
     Serve(ServeFlags),
+    /// Call a function of a server that is running.
+    Call(call::CallCommand),
     /// Manage the users kept in the data folder.
     User(user::UserCommand),
     /// Check the configuration and the data folder, and say what would be served.
@@ -98,6 +101,7 @@ pub fn main() -> ExitCode {
     let done = match Command::parse().verb {
         Verb::Demo(flags) => demo::builder().and_then(|demo| run(demo, &flags, IfTaken::Move)),
         Verb::Serve(flags) => run(with_data(Builder::default()), &flags, IfTaken::GoOn),
+        Verb::Call(command) => command.run(),
         Verb::User(command) => command.run(),
         Verb::Check(flags) => check(with_data(Builder::default()), &flags),
     };

@@ -1,0 +1,104 @@
+//! A load of MessagePack-RPC requests, and the bare echo to compare with.
+
+use std::time::Instant;
+
+use clap::Args;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::Result;
+use crate::load::Gauge;
+
+/// `testfunc(1, 2)` in the standard dialect, with a message id of one byte.
+pub(crate) const REQUEST: &[u8] = b"\x94\x00\x07\xa8testfunc\x92\x01\x02";
+
+/// Its answer.
+pub(crate) const RESPONSE: &[u8] = b"\x94\x01\x07\xc0\x03";
+
+/// The MessagePack-RPC load: one connection, so many requests in flight.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Load {
+    /// host:port
+    #[arg(long)]
+    pub(crate) address: String,
+    /// Requests in flight.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) in_flight: usize,
+    /// How long.
+    #[arg(long, default_value_t = 3.0)]
+    pub(crate) seconds: f64,
+}
+
+impl Load {
+    pub(crate) async fn run(self) -> Result {
+        let mut stream = TcpStream::connect(&self.address).await?;
+        stream.set_nodelay(true)?;
+        let mut gauge = Gauge::new(self.seconds);
+        stream.write_all(&REQUEST.repeat(self.in_flight)).await?;
+        let mut sent = std::collections::VecDeque::from(vec![Instant::now(); self.in_flight]);
+        let mut buffer = vec![0; 64 * 1024];
+        let mut part = 0;
+        loop {
+            let bytes = stream.read(&mut buffer).await?;
+            if bytes == 0 {
+                return Err("the server closed the connection".into());
+            }
+            let got = part + bytes;
+            let (answers, rest) = (got / RESPONSE.len(), got % RESPONSE.len());
+            check(buffer.get(..bytes).unwrap_or_default(), part)?;
+            part = rest;
+            let mut go_on = true;
+            for _ in 0..answers {
+                let since = sent.pop_front().ok_or("more answers than requests")?;
+                go_on &= gauge.lap(since).is_some();
+            }
+            if !go_on {
+                break;
+            }
+            sent.extend(std::iter::repeat_n(Instant::now(), answers));
+            stream.write_all(&REQUEST.repeat(answers)).await?;
+        }
+        println!("{}", Gauge::merge(vec![gauge]));
+        Ok(())
+    }
+}
+
+/// Every byte must be the one that the answer has there.
+fn check(bytes: &[u8], offset: usize) -> Result {
+    let wanted = RESPONSE.iter().cycle().skip(offset % RESPONSE.len());
+    if bytes.iter().zip(wanted).all(|(got, want)| got == want) {
+        return Ok(());
+    }
+    Err(format!("a wrong answer: {bytes:02x?}").into())
+}
+
+/// The bare echo.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Echo {
+    /// host:port
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub(crate) address: String,
+}
+
+impl Echo {
+    pub(crate) async fn run(self) -> Result {
+        let listener = TcpListener::bind(&self.address).await?;
+        println!("listening echo {}\nready", listener.local_addr()?);
+        loop {
+            let (mut stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            tokio::spawn(async move {
+                let mut buffer = vec![0; 64 * 1024];
+                let mut part = 0;
+                while let Ok(bytes @ 1..) = stream.read(&mut buffer).await {
+                    let got = part + bytes;
+                    part = got % REQUEST.len();
+                    let answer = RESPONSE.repeat(got / REQUEST.len());
+                    if stream.write_all(&answer).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Servers under test, started and ended here.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::Result;
+
+/// A server process, killed when dropped.
+pub(crate) struct Server {
+    child: Child,
+    /// The process that serves, which a wrapper may have started.
+    pub(crate) pid: u32,
+    addresses: BTreeMap<String, String>,
+    scratch: Option<PathBuf>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(scratch) = &self.scratch {
+            let _ = std::fs::remove_dir_all(scratch);
+        }
+    }
+}
+
+impl Server {
+    /// Our own server with the conformance functions, on free ports.
+    pub(crate) fn ours(cpu: Option<usize>) -> Result<Self> {
+        let program = sibling("examples/conformance")?;
+        let mut command = pinned(&program, cpu);
+        for protocol in ["mysql", "msgpack", "http"] {
+            command.args(["--listen", &format!("{protocol}=127.0.0.1:0")]);
+        }
+        Self::announced(command.args(["--log-level", "error"]))
+    }
+
+    /// The bare echo.
+    pub(crate) fn echo(cpu: Option<usize>) -> Result<Self> {
+        Self::announced(pinned(&std::env::current_exe()?, cpu).arg("echo"))
+    }
+
+    fn announced(command: &mut Command) -> Result<Self> {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let mut addresses = BTreeMap::new();
+        let out = child.stdout.take().ok_or("no standard output")?;
+        for line in BufReader::new(out).lines() {
+            let line = line?;
+            match line.split(' ').collect::<Vec<_>>().as_slice() {
+                ["listening", name, address] => {
+                    addresses.insert((*name).to_owned(), (*address).to_owned());
+                }
+                ["ready"] => {
+                    let pid = child.id();
+                    return Ok(Self { child, pid, addresses, scratch: None });
+                }
+                _ => {}
+            }
+        }
+        Err("the server ended before it was ready".into())
+    }
+
+    /// A MariaDB of its own in a scratch folder, with the procedure `myadd`.
+    pub(crate) fn mariadb(cpu: Option<usize>) -> Result<Self> {
+        let scratch = std::env::temp_dir().join(format!("polyport-mariadb-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&scratch);
+        let data = scratch.join("data");
+        std::fs::create_dir_all(&data)?;
+        let at = |flag: &str, path: &Path| format!("--{flag}={}", path.display());
+        let user = format!("--user={}", if is_root() { "root" } else { "" });
+        let own = is_root().then_some(user.as_str());
+        let made = Command::new("mariadb-install-db")
+            .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
+            .arg(at("datadir", &data))
+            .args(own)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .map_err(|error| format!("mariadb-install-db: {error}; install mariadb-server"))?;
+        if !made.success() {
+            return Err("mariadb-install-db failed".into());
+        }
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let socket = scratch.join("socket");
+        let child = pinned(Path::new("/usr/sbin/mariadbd"), cpu)
+            .arg("--no-defaults")
+            .arg(at("datadir", &data))
+            .arg(at("socket", &socket))
+            .arg(format!("--port={port}"))
+            .args(["--bind-address=127.0.0.1", "--skip-log-bin", "--skip-name-resolve"])
+            .args(own)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let pid = child.id();
+        let addresses = [("mysql".to_owned(), format!("127.0.0.1:{port}"))].into();
+        let server = Self { child, pid, addresses, scratch: Some(scratch) };
+        let setup = "create database polyport; \
+            create procedure polyport.myadd(a int, b int) select a + b as sum; \
+            create user testuser@'%' identified by 'testpass'; \
+            grant all on polyport.* to testuser@'%';";
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let tried = Command::new("mariadb")
+                .args(["--no-defaults", "-uroot", &at("socket", &socket), "-e", setup])
+                .stderr(Stdio::null())
+                .status()?;
+            if tried.success() {
+                return Ok(server);
+            }
+            if Instant::now() > deadline {
+                return Err("MariaDB does not come up".into());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// The original pymprpc server, if this Python can run it.
+    pub(crate) fn original_pymprpc(python: &Path, cpu: Option<usize>) -> Result<Self> {
+        let program = "import sys\n\
+            from pymprpc.server import MPRPCServer\n\
+            class S(MPRPCServer):\n    pass\n\
+            with S(('127.0.0.1', int(sys.argv[1])), debug=False) as server:\n\
+            \x20   @server.register_function()\n\
+            \x20   def testfunc(a, b):\n        return a + b\n\
+            \x20   print('listening msgpack 127.0.0.1:%s' % sys.argv[1], flush=True)\n\
+            \x20   print('ready', flush=True)\n\
+            \x20   server.run_forever()\n";
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        Self::announced(pinned(python, cpu).args(["-c", program, &port.to_string()]))
+    }
+
+    pub(crate) fn address(&self, protocol: &str) -> Result<&str> {
+        let address = self.addresses.get(protocol).map(String::as_str);
+        address.ok_or_else(|| format!("the server does not speak {protocol}").into())
+    }
+
+    /// Waits for the process to end by itself.
+    pub(crate) fn ended_within(&mut self, limit: Duration) -> Result<std::process::ExitStatus> {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            if Instant::now() > deadline {
+                return Err(format!("the server still runs after {limit:?}").into());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
+}
+
+/// A program built beside this one.
+fn sibling(name: &str) -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let path = own.parent().ok_or("no folder")?.join(name);
+    if path.exists() {
+        return Ok(path);
+    }
+    Err(format!(
+        "{} is missing; build it with: cargo build --release --workspace --examples",
+        path.display()
+    )
+    .into())
+}
+
+/// A command held to one processor.
+pub(crate) fn pinned(program: &Path, cpu: Option<usize>) -> Command {
+    match cpu {
+        None => Command::new(program),
+        Some(cpu) => {
+            let mut command = Command::new("taskset");
+            command.args(["-c", &cpu.to_string()]).arg(program);
+            command
+        }
+    }
+}
