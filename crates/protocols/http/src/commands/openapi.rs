@@ -1,0 +1,128 @@
+//! `GET /v1/openapi.json`: the user's functions as an OpenAPI 3.1 document.
+
+use axum::response::Response;
+use polyport_core::json::Json;
+use polyport_core::{Function, Param, Type};
+use serde_json::{Map, Value, json};
+
+use super::Login;
+use super::functions;
+
+/// Describes every call that the user may make.
+pub(super) async fn document(Login(session): Login) -> Response {
+    let calls = session.functions();
+    let paths: Map<_, _> =
+        calls.iter().map(|(name, own)| (format!("/v1/call/{name}"), path(name, own))).collect();
+    functions::document(&json!({
+        "openapi": "3.1.0",
+        "info": { "title": "Polyport", "version": env!("CARGO_PKG_VERSION") },
+        "paths": paths,
+        "security": [{ "bearer": [] }, { "basic": [] }],
+        "components": {
+            "securitySchemes": {
+                "bearer": { "type": "http", "scheme": "bearer" },
+                "basic": { "type": "http", "scheme": "basic" },
+            },
+            "schemas": { "Error": error() },
+        },
+    }))
+}
+
+fn path(name: &str, own: &Function) -> Value {
+    let signature = own.signature();
+    let needs_body = signature.arity().0 > 0;
+    let result = json!({
+        "type": "object",
+        "required": ["result"],
+        "properties": { "result": schema(signature.returns, false) },
+    });
+    let error = json!({ "$ref": "#/components/schemas/Error" });
+    json!({
+        "post": {
+            "operationId": name,
+            "summary": own.help().lines().next().unwrap_or(""),
+            "description": own.help(),
+            "requestBody": {
+                "required": needs_body,
+                "content": { "application/json": { "schema": {
+                    "anyOf": [by_name(&signature.params), by_position(&signature.params)],
+                } } },
+            },
+            "responses": {
+                "200": {
+                    "description": "The result.",
+                    "content": { "application/json": { "schema": result } },
+                },
+                "default": {
+                    "description": "The call failed.",
+                    "content": { "application/json": { "schema": error } },
+                },
+            },
+        },
+    })
+}
+
+fn by_name(params: &[Param]) -> Value {
+    let named = || params.iter().filter(|param| !param.rest);
+    let needed: Vec<_> = named().filter(|p| p.default.is_none()).map(|p| p.name.as_str()).collect();
+    let properties: Map<_, _> = named().map(|p| (p.name.to_string(), parameter(p))).collect();
+    json!({
+        "type": "object",
+        "properties": properties,
+        "required": needed,
+        "additionalProperties": false,
+    })
+}
+
+fn by_position(params: &[Param]) -> Value {
+    let plain: Vec<_> = params.iter().filter(|param| !param.rest).map(parameter).collect();
+    let needed = params.iter().filter(|p| p.default.is_none() && !p.rest).count();
+    let rest = params.iter().any(|param| param.rest);
+    // An empty `prefixItems` is not allowed.
+    if plain.is_empty() {
+        return json!({ "type": "array", "items": rest });
+    }
+    json!({ "type": "array", "prefixItems": plain, "minItems": needed, "items": rest })
+}
+
+fn parameter(param: &Param) -> Value {
+    let mut schema = schema(param.kind, param.nullable);
+    if let (Some(default), Value::Object(schema)) = (&param.default, &mut schema) {
+        let default = serde_json::to_value(Json(default)).unwrap_or(Value::Null);
+        schema.insert("default".into(), default);
+    }
+    schema
+}
+
+fn schema(kind: Type, nullable: bool) -> Value {
+    let name = match kind {
+        Type::Any => return json!({}),
+        Type::Bool => "boolean",
+        Type::Int => "integer",
+        Type::Number | Type::Float | Type::Decimal => "number",
+        Type::Text | Type::Bytes | Type::Time => "string",
+        Type::List => "array",
+        Type::Map => "object",
+    };
+    if nullable { json!({ "type": [name, "null"] }) } else { json!({ "type": name }) }
+}
+
+fn error() -> Value {
+    let kinds: Vec<_> = polyport_core::Kind::ALL.iter().map(|kind| kind.name()).collect();
+    json!({
+        "type": "object",
+        "required": ["error"],
+        "properties": { "error": {
+            "type": "object",
+            "required": ["kind", "message", "class", "errno", "attributes", "ran"],
+            "properties": {
+                "kind": { "enum": kinds },
+                "message": { "type": "string" },
+                "class": { "type": "string" },
+                "errno": { "type": ["integer", "null"] },
+                "attributes": { "type": "object" },
+                "ran": { "enum": ["no", "yes", "maybe"] },
+            },
+        } },
+    })
+}

@@ -1,0 +1,8 @@
+//! Whole conversations over a pipe in memory, with paused time.
+
+mod calls;
+mod hostile;
+mod logins;
+mod pages;
+mod support;
+mod timing;
