@@ -122,6 +122,20 @@ impl Core {
         self.0.users.put(user);
     }
 
+    /// Removes a user; its open sessions may do nothing from then on.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] when there is none of that name.
+    pub fn remove_user(&self, name: &str) -> Result<(), Fault> {
+        self.0.users.remove(name)
+    }
+
+    /// The names of all users, sorted.
+    #[must_use]
+    pub fn user_names(&self) -> Vec<Text> {
+        self.0.users.all().iter().map(|user| user.name.clone()).collect()
+    }
+
     /// Takes a place for a new connection, or `None` when every place is taken.
     #[must_use]
     pub fn admit(

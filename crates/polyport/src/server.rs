@@ -144,10 +144,10 @@ impl Builder {
         for (name, settings) in &config.users {
             users.push(settings.user(name)?);
         }
-        let configured: Vec<String> = users.iter().map(|user| user.name.to_string()).collect();
+        let mut fixed_users: Vec<String> = users.iter().map(|user| user.name.to_string()).collect();
         if let Some(folder) = &folder {
             for (name, settings) in folder.users()? {
-                if !configured.contains(&name) {
+                if !fixed_users.contains(&name) {
                     users.push(settings.user(&name)?);
                 }
             }
@@ -158,11 +158,12 @@ impl Builder {
         };
         if let Some(password) = &generated {
             users.push(User::new(GENERATED_USER, password).right("admin"));
+            fixed_users.push(GENERATED_USER.to_owned());
         }
         let databases = config.databases.clone().unwrap_or_else(|| vec!["polyport".to_owned()]);
-        let keep_users = folder
-            .clone()
-            .map(|folder| Box::new(keeper(folder, configured)) as Box<polyport_core::KeepUsers>);
+        let keep_users = folder.clone().map(|folder| {
+            Box::new(keeper(folder, fixed_users.clone())) as Box<polyport_core::KeepUsers>
+        });
         let core = Core::new(Settings {
             limits: config.limits.clone(),
             databases: databases.into_iter().map(Into::into).collect(),
@@ -170,23 +171,12 @@ impl Builder {
         })?;
         core.register(functions)?;
         core.log_calls(Some(config.log.calls));
-        #[cfg(feature = "cli")]
-        let user_names = users.iter().map(|user| user.name.to_string()).collect();
         for user in users {
             core.put_user(user);
         }
         let protocols = protocols::build(&config, &core);
         let listens = listens(&config, &protocols)?;
-        Ok(Server {
-            config,
-            core,
-            folder,
-            generated,
-            protocols,
-            listens,
-            #[cfg(feature = "cli")]
-            user_names,
-        })
+        Ok(Server { config, core, folder, generated, protocols, listens, fixed_users })
     }
 }
 
@@ -224,8 +214,8 @@ pub struct Server {
     generated: Option<String>,
     protocols: Protocols,
     listens: Vec<Listen>,
-    #[cfg(feature = "cli")]
-    user_names: Vec<String>,
+    /// Users that the program or the configuration has set, which no reload touches.
+    fixed_users: Vec<String>,
 }
 
 impl std::fmt::Debug for Server {
@@ -313,7 +303,7 @@ impl Server {
         }
         tasks.spawn(async move { core.sweep_for_ever().await });
         let grace = self.config.grace_s.map_or(GRACE, Duration::from_secs);
-        let Self { core, folder, generated, protocols, .. } = self;
+        let Self { core, folder, generated, protocols, fixed_users, .. } = self;
         Ok(Running {
             core,
             protocols,
@@ -323,7 +313,8 @@ impl Server {
             cut,
             grace,
             tasks,
-            _folder: folder,
+            folder,
+            fixed_users,
         })
     }
 
@@ -390,8 +381,8 @@ impl Server {
 
     /// The names of all users.
     #[cfg(feature = "cli")]
-    pub(crate) fn user_names(&self) -> &[String] {
-        &self.user_names
+    pub(crate) fn user_names(&self) -> Vec<String> {
+        self.core.user_names().iter().map(ToString::to_string).collect()
     }
 
     /// A client of the server's own functions, without any socket, as the user of this name.
@@ -442,7 +433,8 @@ pub struct Running {
     cut: CancellationToken,
     grace: Duration,
     tasks: tokio::task::JoinSet<()>,
-    _folder: Option<Arc<Folder>>,
+    folder: Option<Arc<Folder>>,
+    fixed_users: Vec<String>,
 }
 
 impl std::fmt::Debug for Running {
@@ -506,18 +498,51 @@ impl Running {
         self.tasks.shutdown().await;
     }
 
-    /// Waits for SIGINT or SIGTERM.
+    /// Reads the users kept in the data folder again: new ones can log in, changed ones change in
+    /// their open sessions too, removed ones may do nothing from then on.
+    ///
+    /// # Errors
+    /// When the users cannot be read; nothing is changed then.
+    pub fn reload_users(&self) -> Result<(), Error> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let kept = folder.users()?;
+        let is_fixed = |name: &str| self.fixed_users.iter().any(|fixed| fixed == name);
+        let users: Result<Vec<User>, Error> = kept
+            .iter()
+            .filter(|(name, _)| !is_fixed(name))
+            .map(|(name, settings)| settings.user(name))
+            .collect();
+        for user in users? {
+            self.core.put_user(user);
+        }
+        for name in self.core.user_names() {
+            if !is_fixed(&name) && !kept.contains_key(name.as_str()) {
+                self.core.remove_user(&name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for SIGINT or SIGTERM; SIGHUP reads the users again.
     async fn until_signal(&self) {
         use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut terminate), Ok(mut interrupt)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-        else {
+        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = (
+            signal(SignalKind::terminate()),
+            signal(SignalKind::interrupt()),
+            signal(SignalKind::hangup()),
+        ) else {
             tracing::warn!("cannot listen for signals; the server runs until it is killed");
             return std::future::pending().await;
         };
-        let name = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
+        let name = loop {
+            tokio::select! {
+                _ = terminate.recv() => break "SIGTERM",
+                _ = interrupt.recv() => break "SIGINT",
+                _ = hangup.recv() => match self.reload_users() {
+                    Ok(()) => tracing::info!("read the users again"),
+                    Err(error) => tracing::error!(%error, "the users stay as they were"),
+                },
+            }
         };
         tracing::info!(signal = name, "stopping; running calls may finish");
     }
