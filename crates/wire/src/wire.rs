@@ -253,18 +253,21 @@ impl Wire {
 
     /// Changes to TLS. What has arrived already is the beginning of the handshake: a client whose
     /// protocol has no answer to the request for TLS does not wait for one. It never becomes input
-    /// of the protocol, so nothing sent in the clear is taken for protected.
+    /// of the protocol, so nothing sent in the clear is taken for protected. Returns the name of the
+    /// cipher suite.
     ///
     /// # Errors
     /// When the handshake fails.
-    pub async fn start_tls(&mut self, tls: &TlsAcceptor) -> io::Result<()> {
+    pub async fn start_tls(&mut self, tls: &TlsAcceptor) -> io::Result<&'static str> {
         self.flush().await?;
         let first = self.input().to_vec();
         self.consume(first.len());
         let plain = std::mem::replace(&mut self.io, Box::new(tokio::io::empty()));
         let rewound = Rewound { first: io::Cursor::new(first), io: plain };
-        self.io = Box::new(Box::pin(tls.accept(rewound)).await?);
-        Ok(())
+        let secure = Box::pin(tls.accept(rewound)).await?;
+        let suite = secure.get_ref().1.negotiated_cipher_suite();
+        self.io = Box::new(secure);
+        Ok(suite.and_then(|suite| suite.suite().as_str()).unwrap_or_default())
     }
 }
 

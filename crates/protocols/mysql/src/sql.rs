@@ -91,3 +91,8 @@ pub(crate) fn run<'t>(
 pub(crate) fn count_parameters(_text: &[u8], _state: &State) -> Result<usize, SqlError> {
     Ok(0)
 }
+
+/// What the hello and `VERSION()` say.
+pub(crate) fn version() -> &'static str {
+    concat!("8.0.36-Polyport-", env!("CARGO_PKG_VERSION"))
+}

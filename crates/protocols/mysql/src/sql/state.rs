@@ -41,6 +41,11 @@ impl State {
         0
     }
 
+    /// How text comes in.
+    pub(crate) fn client(&self) -> Charset {
+        Charset::Utf8
+    }
+
     /// How text goes out.
     pub(crate) fn results(&self) -> Charset {
         Charset::Utf8
