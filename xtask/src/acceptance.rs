@@ -1,0 +1,75 @@
+//! `cargo xtask acceptance`: clients that were written by others to judge the project. They lie
+//! beside it, in `../shared/acceptance`.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::bail;
+
+use crate::conform::{ends_well, limited};
+use crate::server::{self, Server};
+use crate::step::{root, say, target};
+use crate::tally::{self, Tally};
+use crate::tools;
+
+/// The packages that `mysql_clients.js` names.
+const NODE_PACKAGES: &str =
+    r#"{ "dependencies": { "mysql2": "3.24.5", "mysql": "2.18.1", "mariadb": "3.5.4" } }"#;
+
+pub(crate) fn alone() -> anyhow::Result<()> {
+    tools::system_packages()?;
+    server::build()?;
+    run()?.conclude()
+}
+
+/// Runs the clients of every protocol. Where they are missing nothing is run, unless `CI=true`
+/// says that they must be there.
+pub(crate) fn run() -> anyhow::Result<Tally> {
+    let scripts = root().join("../shared/acceptance");
+    if !scripts.is_dir() {
+        if std::env::var("CI").is_ok_and(|ci| ci == "true") {
+            bail!("../shared/acceptance is missing");
+        }
+        say("no ../shared/acceptance: left out");
+        return Ok(Tally::default());
+    }
+    let mut tally = mysql(&scripts)?;
+    tally += msgpack(&scripts)?;
+    Ok(tally)
+}
+
+fn mysql(scripts: &Path) -> anyhow::Result<Tally> {
+    let python = tools::venv("mysql", &scripts.join("requirements-mysql.txt"))?;
+    fs::create_dir_all(target().join("node"))?;
+    let list = target().join("node/mysql.json");
+    fs::write(&list, NODE_PACKAGES)?;
+    let node = tools::node_modules("mysql", &list)?;
+    let server = Server::start("acceptance-mysql")?;
+    let mut command = limited();
+    command.arg(python).arg(scripts.join("mysql_clients.py"));
+    command.args(["--host", "127.0.0.1", "--level", "full", "--port", server.port("mysql")?]);
+    command.args(["--webport", server.port("http")?]).arg("--node-modules").arg(node);
+    judge("MySQL clients", &mut command, server)
+}
+
+fn msgpack(scripts: &Path) -> anyhow::Result<Tally> {
+    let python = tools::venv("mprpc", &scripts.join("requirements-mprpc.txt"))?;
+    let mut tally = Tally::default();
+    for (what, more) in [("pymprpc", None), ("pymprpc, beyond the original", Some("--beyond"))] {
+        let server = Server::start("acceptance-msgpack")?;
+        let mut command = limited();
+        command.arg(&python).arg(scripts.join("mprpc_client.py"));
+        command.args(["--host", "127.0.0.1", "--port", server.port("msgpack")?]);
+        command.args(["--user", "admin", "--password", "admin"]).args(more);
+        tally += judge(what, &mut command, server)?;
+    }
+    Ok(tally)
+}
+
+fn judge(what: &str, command: &mut Command, server: Server) -> anyhow::Result<Tally> {
+    say(&format!("acceptance: {what}"));
+    let mut tally = tally::count(command, tally::client_line)?;
+    tally.note(ends_well(server)?);
+    Ok(tally)
+}

@@ -1,0 +1,78 @@
+//! Which crate may depend on which.
+
+use std::collections::BTreeSet;
+
+use cargo_metadata::{MetadataCommand, Package};
+
+/// What a crate is for, which decides what it may depend on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Role {
+    Core,
+    Wire,
+    Macros,
+    Protocol,
+    /// The library that people use, which brings all together.
+    Glue,
+    /// Programs of the project itself, on which nothing depends.
+    Tool,
+}
+
+fn role(name: &str, folder: &str) -> Option<Role> {
+    Some(match (name, folder) {
+        ("polyport-core", "crates/core") => Role::Core,
+        ("polyport-wire", "crates/wire") => Role::Wire,
+        ("polyport-macros", "crates/macros") => Role::Macros,
+        ("polyport", "crates/polyport") => Role::Glue,
+        ("polyport-benches", "benches") | ("xtask", "xtask") => Role::Tool,
+        (name, folder) => {
+            let protocol = folder.strip_prefix("crates/protocols/")?;
+            (name == format!("polyport-{protocol}")).then_some(Role::Protocol)?
+        }
+    })
+}
+
+fn may_depend(from: Role, to: Role) -> bool {
+    match from {
+        Role::Core | Role::Macros => false,
+        Role::Wire => to == Role::Core,
+        Role::Protocol => matches!(to, Role::Core | Role::Wire),
+        Role::Glue | Role::Tool => to != Role::Tool,
+    }
+}
+
+#[test]
+fn the_crates_depend_on_each_other_only_as_the_architecture_says() {
+    let metadata = MetadataCommand::new().no_deps().exec().unwrap();
+    let folder = |package: &Package| {
+        let folder = package.manifest_path.parent().unwrap();
+        folder.strip_prefix(&metadata.workspace_root).unwrap().to_string()
+    };
+    let own: BTreeSet<_> = metadata.packages.iter().map(|p| p.name.as_str()).collect();
+    let role_of = |name: &str| {
+        let package = metadata.packages.iter().find(|p| p.name.as_str() == name).unwrap();
+        let folder = folder(package);
+        role(name, &folder).unwrap_or_else(|| {
+            panic!("{name} in {folder} has no role yet: decide what it may depend on")
+        })
+    };
+    let mut wrong = Vec::new();
+    for package in &metadata.packages {
+        let from = role_of(&package.name);
+        // Of any kind: a test that needs another protocol belongs above both.
+        for needed in package.dependencies.iter().filter(|d| own.contains(d.name.as_str())) {
+            if !may_depend(from, role_of(&needed.name)) {
+                wrong.push(format!("{} -> {}", package.name, needed.name));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "not allowed: {}", wrong.join(", "));
+}
+
+#[test]
+fn a_protocol_may_use_the_core_and_never_another_protocol() {
+    assert!(may_depend(Role::Protocol, Role::Core) && may_depend(Role::Protocol, Role::Wire));
+    assert!(!may_depend(Role::Protocol, Role::Protocol));
+    assert!(!may_depend(Role::Core, Role::Protocol) && !may_depend(Role::Wire, Role::Protocol));
+    assert_eq!(role("polyport-mysql", "crates/protocols/mysql"), Some(Role::Protocol));
+    assert_eq!(role("polyport-mysql", "crates/mysql"), None);
+}
