@@ -62,3 +62,16 @@ pub use crate::describe::{IsFunction, IsObject};
 pub use crate::error::Error;
 pub use crate::protocols::{Protocols, names as protocol_names};
 pub use crate::server::{Builder, Running, Server};
+
+/// The guide's snippets, compiled and run with the documentation tests.
+#[cfg(doctest)]
+mod guide {
+    #[doc = include_str!("../../../docs/guide/first-steps.md")]
+    mod first_steps {}
+    #[doc = include_str!("../../../docs/guide/functions.md")]
+    mod functions {}
+    #[doc = include_str!("../../../docs/guide/objects.md")]
+    mod objects {}
+    #[doc = include_str!("../../../docs/guide/embedding.md")]
+    mod embedding {}
+}

@@ -1,6 +1,5 @@
 //! The server: built from functions, users and listeners; run alone or inside another program.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +15,7 @@ use crate::config::{Config, IfTaken, Listen};
 use crate::describe::{IsFunction, IsObject};
 use crate::error::Error;
 use crate::folder::{Folder, keeper};
-use crate::protocols;
+use crate::protocols::{self, ByName};
 use crate::threads::{Places, Threads};
 use crate::tls;
 
@@ -174,7 +173,7 @@ impl Builder {
         for user in users {
             core.put_user(user);
         }
-        let protocols = protocols::build(&config, &core);
+        let protocols = protocols::build(&config, &core, &[]);
         let listens = listens(&config, &protocols)?;
         Ok(Server { config, core, folder, generated, protocols, listens, fixed_users })
     }
@@ -184,7 +183,7 @@ impl Builder {
 pub(crate) const GENERATED_USER: &str = "polyport";
 
 /// What to listen on: what is configured, or every protocol at its usual port.
-fn listens(config: &Config, protocols: &Protocols) -> Result<Vec<Listen>, Error> {
+fn listens(config: &Config, protocols: &ByName) -> Result<Vec<Listen>, Error> {
     for listen in &config.listen {
         if !protocols.contains_key(listen.protocol.as_str()) {
             let names = protocols::names().join(", ");
@@ -204,15 +203,13 @@ pub(crate) fn usual_listeners(if_taken: IfTaken) -> Vec<Listen> {
     protocols::names().iter().map(listen).collect()
 }
 
-type Protocols = BTreeMap<&'static str, Arc<dyn Protocol>>;
-
 /// A server that does not listen yet.
 pub struct Server {
     config: Config,
     core: Core,
     folder: Option<Arc<Folder>>,
     generated: Option<String>,
-    protocols: Protocols,
+    protocols: ByName,
     listens: Vec<Listen>,
     /// Users that the program or the configuration has set, which no reload touches.
     fixed_users: Vec<String>,
@@ -272,18 +269,24 @@ impl Server {
 
     fn start_on(self, places: Places) -> Result<Running, Error> {
         let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
+        let mut bound = Vec::new();
         let mut addresses = Vec::new();
-        let mut acceptors = Vec::new();
         for listen in &self.listens {
             let Some(protocol) = self.protocols.get(listen.protocol.as_str()) else { continue };
             let Some(socket) = self.bind(listen, protocol)? else { continue };
             let address = socket
                 .address()
                 .map_err(|error| Error::new(format!("a listener has no address: {error}")))?;
-            let tls = listen.tls.as_ref().map(|tls| tls::acceptor(tls, self.folder.as_deref()));
-            let listener =
-                Listener { address: address.to_string(), anonymous: listen.anonymous.clone() };
             addresses.push((listen.protocol.clone(), address.to_string()));
+            bound.push((listen, socket, address.to_string()));
+        }
+        // Only now are the ports known that some protocols tell their clients.
+        let protocols = protocols::build(&self.config, &self.core, &addresses);
+        let mut acceptors = Vec::new();
+        for (listen, socket, address) in bound {
+            let Some(protocol) = protocols.get(listen.protocol.as_str()) else { continue };
+            let tls = listen.tls.as_ref().map(|tls| tls::acceptor(tls, self.folder.as_deref()));
+            let listener = Listener { address, anonymous: listen.anonymous.clone() };
             acceptors.push(Acceptor {
                 socket,
                 protocol: protocol.clone(),
@@ -303,10 +306,11 @@ impl Server {
         }
         tasks.spawn(async move { core.sweep_for_ever().await });
         let grace = self.config.grace_s.map_or(GRACE, Duration::from_secs);
-        let Self { core, folder, generated, protocols, fixed_users, .. } = self;
+        let Self { core, folder, generated, fixed_users, listens, .. } = self;
         Ok(Running {
             core,
             protocols,
+            listens,
             addresses,
             generated,
             stop,
@@ -405,7 +409,7 @@ impl Server {
 
 fn connect(
     core: &Core,
-    protocols: &Protocols,
+    protocols: &ByName,
     listens: &[Listen],
     name: &str,
 ) -> Result<DuplexStream, Error> {
@@ -426,7 +430,8 @@ fn connect(
 /// A server that listens. Dropping it ends everything at once; [`Running::stop`] is the polite way.
 pub struct Running {
     core: Core,
-    protocols: Protocols,
+    protocols: ByName,
+    listens: Vec<Listen>,
     addresses: Vec<(String, String)>,
     generated: Option<String>,
     stop: CancellationToken,
@@ -477,7 +482,7 @@ impl Running {
     /// # Errors
     /// When there is no such protocol.
     pub fn connect(&self, protocol: &str) -> Result<DuplexStream, Error> {
-        connect(&self.core, &self.protocols, &[], protocol)
+        connect(&self.core, &self.protocols, &self.listens, protocol)
     }
 
     /// Stops: accepts no more, lets running calls finish within the time they have, says goodbye

@@ -75,7 +75,8 @@ async fn items(answer: &mut (impl AsyncBufRead + Unpin)) -> Result<(), Error> {
     while let Some(line) = lines.next_line().await.map_err(lost)? {
         let item = json::parse(line.as_bytes())
             .map_err(|_| Error::new("the stream was cut off in the middle of an item"))?;
-        match item.get("error") {
+        // An item may well have a field `error`; only the end of a stream has one with a kind.
+        match item.get("error").and_then(|error| error.get("kind")) {
             Some(_) => return Err(failure(&item, 200)),
             None => show(&item),
         }
