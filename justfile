@@ -8,7 +8,7 @@ check:
 test:
     cargo xtask test
 
-# Real clients, all or those whose path has a word.
+# Real clients, all or those whose name has a word.
 conform *words:
     cargo xtask conform {{words}}
 

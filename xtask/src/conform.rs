@@ -1,14 +1,15 @@
 //! `cargo xtask conform`: the real clients of `tests/conformance`, each script against a server of
 //! its own.
 //!
-//! A script is any `.py` or `.js` file there, in a folder or not. It is given `--pid P` and, for
-//! each protocol, `--NAME HOST:PORT`; it writes `ok NAME` or `FAIL NAME why` for each check. The
-//! nearest `requirements.txt` or `package.json` above it, up to `tests/conformance`, names the
-//! packages that it needs.
+//! A script is any file there in Python, JavaScript, Perl or PHP. One whose name begins with a protocol's,
+//! as `mysql_perl.pl`, is given that protocol's `HOST PORT`; any other gets `--pid P` and, for each
+//! protocol, `--NAME HOST:PORT`. It writes `ok NAME` or `FAIL NAME why` for each check. The packages
+//! that the scripts need stand beside them in `requirements.txt` and `package.json`.
 
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
-use std::{fs, io};
 
 use anyhow::Context as _;
 
@@ -26,63 +27,67 @@ pub(crate) fn alone(words: &[String]) -> anyhow::Result<()> {
     run(words)?.conclude()
 }
 
-/// Runs the scripts whose path has one of the words; without words all of them.
+/// Runs the scripts whose name has one of the words; without words all of them.
 pub(crate) fn run(words: &[String]) -> anyhow::Result<Tally> {
-    let mut scripts = Vec::new();
-    collect(&folder(), &mut scripts).context("cannot list tests/conformance")?;
+    let files = fs::read_dir(folder()).context("cannot list tests/conformance")?;
+    let mut scripts: Vec<_> = files.filter_map(|file| Some(file.ok()?.path())).collect();
     scripts.sort();
     let mut tally = Tally::default();
     for script in scripts {
-        let name = name(&script);
-        if words.is_empty() || words.iter().any(|word| name.contains(word.as_str())) {
-            tally += one(&script, &name)?;
+        let (stem, ending) = (part(script.file_stem()), part(script.extension()));
+        let wanted = words.is_empty() || words.iter().any(|word| stem.contains(word.as_str()));
+        if wanted && let Some(mut command) = interpreter(&ending)? {
+            tally += one(command.arg(&script), &stem)?;
         }
     }
     Ok(tally)
+}
+
+/// What starts a script of this ending; `None` when it is no script.
+fn interpreter(ending: &str) -> anyhow::Result<Option<Command>> {
+    let mut command = limited();
+    match ending {
+        "py" => {
+            let list = folder().join("requirements.txt");
+            command.arg(tools::venv("conformance", &list)?);
+        }
+        "js" => {
+            command.arg("node");
+            let list = folder().join("package.json");
+            if list.is_file() {
+                command.env("NODE_PATH", tools::node_modules("conformance", &list)?);
+            }
+        }
+        "pl" => drop(command.arg("perl")),
+        "php" => drop(command.arg("php")),
+        _ => return Ok(None),
+    }
+    Ok(Some(command))
 }
 
 fn folder() -> PathBuf {
     root().join("tests/conformance")
 }
 
-/// A path below the folder as one word.
-fn name(path: &Path) -> String {
-    let below = path.strip_prefix(folder()).unwrap_or(path);
-    below.with_extension("").to_string_lossy().replace('/', "-")
+fn part(part: Option<&OsStr>) -> String {
+    part.unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn collect(folder: &Path, scripts: &mut Vec<PathBuf>) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            collect(&path, scripts)?;
-        } else if path.extension().is_some_and(|ext| ext == "py" || ext == "js") {
-            scripts.push(path);
-        }
-    }
-    Ok(())
-}
-
-fn one(script: &Path, name: &str) -> anyhow::Result<Tally> {
-    let mut command = limited();
-    if script.extension().is_some_and(|ext| ext == "py") {
-        command.arg(match nearest(script, "requirements.txt") {
-            Some(list) => tools::venv(&environment(&list), &list)?,
-            None => "python3".into(),
-        });
-    } else {
-        command.arg("node");
-        if let Some(list) = nearest(script, "package.json") {
-            command.env("NODE_PATH", tools::node_modules(&environment(&list), &list)?);
-        }
-    }
+fn one(command: &mut Command, name: &str) -> anyhow::Result<Tally> {
     say(&format!("clients: {name}"));
     let server = Server::start(name)?;
-    command.arg(script).arg("--pid").arg(server.id().to_string());
-    for protocol in PROTOCOLS {
-        command.arg(format!("--{protocol}")).arg(server.address(protocol)?);
+    match PROTOCOLS.iter().find(|own| name.split('_').next() == Some(own)) {
+        Some(protocol) => {
+            command.args(["127.0.0.1", server.port(protocol)?]);
+        }
+        None => {
+            command.arg("--pid").arg(server.id().to_string());
+            for protocol in PROTOCOLS {
+                command.arg(format!("--{protocol}")).arg(server.address(protocol)?);
+            }
+        }
     }
-    let mut tally = tally::count(&mut command, tally::client_line)?;
+    let mut tally = tally::count(command, tally::client_line)?;
     tally.note(ends_well(server)?);
     Ok(tally)
 }
@@ -99,17 +104,4 @@ pub(crate) fn ends_well(server: Server) -> anyhow::Result<bool> {
     let well = server.stop()?;
     println!("{} server.ends_in_good_order", if well { "ok" } else { "FAIL" });
     Ok(well)
-}
-
-/// The nearest file of this name above a script.
-fn nearest(script: &Path, file: &str) -> Option<PathBuf> {
-    let top = folder();
-    let above = script.ancestors().skip(1).take_while(|folder| folder.starts_with(&top));
-    above.map(|folder| folder.join(file)).find(|path| path.is_file())
-}
-
-/// What the folder of a list of packages is called among those that are installed.
-fn environment(list: &Path) -> String {
-    let own = list.parent().map(name).unwrap_or_default();
-    if own.is_empty() { "conformance".into() } else { format!("conformance-{own}") }
 }

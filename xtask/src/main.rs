@@ -33,7 +33,7 @@ enum Verb {
     },
     /// The real clients of tests/conformance.
     Conform {
-        /// Only the scripts whose path has one of these words.
+        /// Only the scripts whose name has one of these words.
         words: Vec<String>,
     },
     /// The acceptance clients that lie beside the project, in ../shared.

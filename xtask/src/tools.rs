@@ -30,11 +30,14 @@ struct Package {
     shows: &'static [&'static str],
 }
 
-const PACKAGES: [Package; 6] = [
+const PACKAGES: [Package; 9] = [
     Package { name: "mariadb-client", shows: &["mariadb", "--version"] },
     Package { name: "libmariadb-dev", shows: &["mariadb_config", "--version"] },
     Package { name: "pkg-config", shows: &["pkg-config", "--version"] },
     Package { name: "python3-venv", shows: &["python3", "-c", "import ensurepip, venv"] },
+    Package { name: "libdbd-mariadb-perl", shows: &["perl", "-MDBD::MariaDB", "-e", "1"] },
+    Package { name: "php-cli", shows: &["php", "--version"] },
+    Package { name: "php-mysql", shows: &["php", "-r", "exit((int) !class_exists('mysqli'));"] },
     Package { name: "curl", shows: &["curl", "--version"] },
     Package { name: "npm", shows: &["npm", "--version"] },
 ];
