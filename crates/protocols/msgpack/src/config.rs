@@ -21,7 +21,7 @@ pub struct Config {
     pub delayed_results: usize,
     /// Bytes that those results may take per connection. Default 16 MiB.
     pub delayed_bytes: usize,
-    /// Values that one message may hold, at 32 bytes of memory each. Default 10,000,000.
+    /// Values that one message may hold, at 32 bytes of memory each. Default 4,000,000.
     pub values: usize,
     /// Whether a standard MessagePack-RPC client may log in by calling `login(user, password)`
     /// first, on a listener without an anonymous user. Default true.
@@ -38,7 +38,7 @@ impl Default for Config {
             idle_s: Duration::from_secs(180),
             delayed_results: 1_000,
             delayed_bytes: 16 << 20,
-            values: 10_000_000,
+            values: 4_000_000,
             standard_login: true,
             error_details: false,
         }

@@ -12,6 +12,8 @@ mod config;
 mod connection;
 mod fault;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -90,7 +92,7 @@ fn passes_telnet(value: &Value) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+mod telnet {
     use super::*;
 
     #[test]
