@@ -5,6 +5,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod compression;
+pub(crate) mod fields;
 pub(crate) mod frame;
 pub(crate) mod json;
 pub(crate) mod message;

@@ -8,6 +8,7 @@ pub(crate) mod delayed;
 use polyport_core::{Arguments, Text, Value};
 
 use crate::codec::answer::VERSION;
+use crate::codec::fields::Fields;
 
 /// The function that every connection answers itself, from the results that it keeps.
 pub(crate) const GET_RESULT: &str = "system.getresult";
@@ -47,16 +48,8 @@ pub(crate) struct Call {
 
 impl Request {
     /// Reads a frame; `None` when it is not of version 0.1.
-    pub(crate) fn read(frame: Value) -> Option<Self> {
-        let Value::Map(pairs) = frame else { return None };
-        let mut fields: [Value; FIELDS.len()] = Default::default();
-        for (key, value) in pairs {
-            let index = key.as_text().and_then(|key| FIELDS.iter().position(|own| *own == key));
-            if let Some(field) = index.and_then(|index| fields.get_mut(index)) {
-                *field = value;
-            }
-        }
-        let [version, id, method, returns, args, kwargs, auth, heartbeat] = fields;
+    pub(crate) fn read(fields: Fields) -> Option<Self> {
+        let Fields { version, auth, heartbeat, id, method, returns, args, kwargs } = fields;
         if version.as_text() != Some(VERSION) {
             return None;
         }
@@ -78,9 +71,6 @@ impl Request {
         })
     }
 }
-
-const FIELDS: [&str; 8] =
-    ["MPRPC", "ID", "METHOD", "RETURN", "ARGS", "KWARGS", "AUTH", "HEARTBEAT"];
 
 /// The arguments of a call; `None` when they are no list and no map of names.
 pub(crate) fn arguments(args: Value, kwargs: Value) -> Option<Arguments> {
@@ -119,7 +109,8 @@ mod tests {
 
     fn request(fields: &[(&'static str, Value)]) -> Option<Request> {
         let version = ("MPRPC", Value::from("0.1"));
-        Request::read(Value::map([version].into_iter().chain(fields.iter().cloned())))
+        let map = Value::map([version].into_iter().chain(fields.iter().cloned()));
+        Request::read(Fields::from_map(map).unwrap())
     }
 
     #[test]
@@ -138,9 +129,10 @@ mod tests {
 
     #[test]
     fn another_version_is_no_request() {
-        assert_eq!(Request::read(Value::map([("MPRPC", Value::from("9.9"))])), None);
-        assert_eq!(Request::read(Value::map([("ID", Value::from("x"))])), None);
-        assert_eq!(Request::read(Value::Int(1)), None);
+        for version in ["9.9".into(), Value::Null, Value::Float(0.1)] {
+            let fields = Fields { version, id: "x".into(), ..Fields::default() };
+            assert_eq!(Request::read(fields), None);
+        }
     }
 
     #[test]

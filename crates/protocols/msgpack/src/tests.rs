@@ -17,7 +17,7 @@ use polyport_wire::{Accepted, Protocol as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
 use crate::codec::compression::Compression;
-use crate::codec::frame::{MARK, find_mark, read_plain};
+use crate::codec::frame::{MARK, find_mark};
 use crate::codec::{Bounds, answer, json, value};
 use crate::state::{Format, Mode};
 use crate::{Config, Msgpack};
@@ -195,7 +195,7 @@ impl Client {
                     Some(compression) => compression.unpack(&body, 1 << 30).unwrap(),
                     None => body,
                 };
-                return Some(read_plain(&body, self.mode.format(), BOUNDS).unwrap());
+                return Some(read(&body, self.mode.format()));
             }
             if self.io.read_buf(&mut self.read).await.unwrap() == 0 {
                 assert_eq!(self.read, b"");
@@ -210,6 +210,13 @@ impl Client {
 
     async fn is_closed(&mut self) -> bool {
         self.next().await.is_none()
+    }
+}
+
+fn read(body: &[u8], format: Format) -> Value {
+    match format {
+        Format::Json => json::read(body, BOUNDS).unwrap(),
+        Format::Packed => value::Reader::new(body, BOUNDS).value().unwrap(),
     }
 }
 

@@ -68,14 +68,17 @@ pub(crate) fn fields<const N: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::{Bounds, frame};
+    use crate::codec::Bounds;
 
     #[test]
     fn both_ways_of_writing_and_both_formats_say_the_same() {
         let bounds = Bounds { depth: 10, values: 100 };
         let (id, result) = (Value::from("job"), Value::List(vec![1.into()]));
         for format in [Format::Json, Format::Packed] {
-            let read = |out: &[u8]| frame::read_plain(out, format, bounds).unwrap();
+            let read = |out: &[u8]| match format {
+                Format::Json => json::read(out, bounds).unwrap(),
+                Format::Packed => value::Reader::new(out, bounds).value().unwrap(),
+            };
             let (mut short, mut long) = (Vec::new(), Vec::new());
             message(&mut short, format, 200, &id, Some(&result)).unwrap();
             let body = Value::map([("ID", id.clone()), ("RESULT", result.clone())]);

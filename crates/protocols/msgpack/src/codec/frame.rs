@@ -2,13 +2,12 @@
 
 use std::sync::LazyLock;
 
-use memchr::memmem::Finder;
-use polyport_core::Value;
-
+use super::fields::Fields;
 use super::json;
-use super::value::{self, Reader};
+use super::value;
 use super::{Bounds, Error};
 use crate::state::{Format, Mode, Telnet};
+use memchr::memmem::Finder;
 
 /// What ends every frame.
 pub(crate) const MARK: &[u8] = b"##PRO-END##";
@@ -71,26 +70,26 @@ impl Frames {
         body: &[u8],
         mode: &mut Mode,
         bounds: Bounds,
-    ) -> Result<Value, Error> {
+    ) -> Result<Fields, Error> {
         if mode.format() == Format::Json {
             if self.marks > 0 {
                 return if self.json.advance(body) {
-                    whole(json::read(body, bounds))
+                    whole(read_plain(body, Format::Json, bounds))
                 } else {
                     Err(Error::Incomplete)
                 };
             }
-            return json::read(body, bounds);
+            return read_plain(body, Format::Json, bounds);
         }
         if mode.telnet == Telnet::Yes {
             self.may_retry()?;
             let halved = halve(body).ok_or(Error::Malformed("a single ff behind telnet"))?;
-            return read_packed(&halved, bounds);
+            return Fields::from_packed(&halved, bounds);
         }
         let read = if self.marks == 0 {
-            read_packed(body, bounds)
+            Fields::from_packed(body, bounds)
         } else if self.packed.advance(body)? {
-            whole(read_packed(body, bounds))
+            whole(Fields::from_packed(body, bounds))
         } else {
             Err(Error::Incomplete)
         };
@@ -106,8 +105,8 @@ impl Frames {
         body: &[u8],
         mode: &mut Mode,
         bounds: Bounds,
-        read: Result<Value, Error>,
-    ) -> Result<Value, Error> {
+        read: Result<Fields, Error>,
+    ) -> Result<Fields, Error> {
         if read.is_ok() {
             if memchr::memchr(TELNET_COMMAND, body).is_some() {
                 mode.telnet = Telnet::No;
@@ -117,7 +116,7 @@ impl Frames {
         let Some(halved) = halve(body).filter(|halved| halved.len() < body.len()) else {
             return read;
         };
-        let halved = read_packed(&halved, bounds);
+        let halved = Fields::from_packed(&halved, bounds);
         if halved.is_ok() {
             mode.telnet = Telnet::Yes;
             return halved;
@@ -127,7 +126,7 @@ impl Frames {
 }
 
 /// A body that the scan has found to be whole is not waiting for more.
-fn whole(read: Result<Value, Error>) -> Result<Value, Error> {
+fn whole(read: Result<Fields, Error>) -> Result<Fields, Error> {
     read.map_err(|error| match error {
         Error::Incomplete => Error::Malformed("a message is no document"),
         error => error,
@@ -135,17 +134,11 @@ fn whole(read: Result<Value, Error>) -> Result<Value, Error> {
 }
 
 /// Reads an uncompressed body of either format from its beginning.
-pub(crate) fn read_plain(body: &[u8], format: Format, bounds: Bounds) -> Result<Value, Error> {
+pub(crate) fn read_plain(body: &[u8], format: Format, bounds: Bounds) -> Result<Fields, Error> {
     match format {
-        Format::Json => json::read(body, bounds),
-        Format::Packed => read_packed(body, bounds),
+        Format::Json => json::read(body, bounds).and_then(Fields::from_map),
+        Format::Packed => Fields::from_packed(body, bounds),
     }
-}
-
-fn read_packed(body: &[u8], bounds: Bounds) -> Result<Value, Error> {
-    let mut reader = Reader::new(body, bounds);
-    let value = reader.value()?;
-    if reader.rest().is_empty() { Ok(value) } else { Err(Error::Malformed("bytes follow the map")) }
 }
 
 /// Begins a telnet command; a telnet layer sends it twice where it is data.
@@ -207,6 +200,7 @@ pub(crate) fn seal(out: &mut Vec<u8>, start: usize, mode: &Mode) -> Result<(), &
 #[cfg(test)]
 mod tests {
     use super::*;
+    use polyport_core::Value;
 
     const BOUNDS: Bounds = Bounds { depth: 10, values: 1000 };
 
@@ -221,8 +215,8 @@ mod tests {
             input.extend_from_slice(piece);
             while let Some(mark) = frames.mark(&input) {
                 match frames.read(&input[..mark], mode, BOUNDS) {
-                    Ok(value) => {
-                        read.push(value);
+                    Ok(fields) => {
+                        read.push(fields.args);
                         input.drain(..mark + MARK.len());
                         frames.taken();
                     }
@@ -235,18 +229,23 @@ mod tests {
         Ok(read)
     }
 
-    fn packed(value: &Value) -> Vec<u8> {
+    /// A frame with this in its field `ARGS`.
+    fn packed(args: &Value) -> Vec<u8> {
         let mut out = Vec::new();
-        value::append(&mut out, value, true).unwrap();
+        value::append(&mut out, &Value::map([("ARGS", args.clone())]), true).unwrap();
         [&out, MARK].concat()
+    }
+
+    fn written(args: &Value) -> Vec<u8> {
+        let map = Value::map([("ARGS", args.clone())]);
+        [&polyport_core::json::to_vec(&map)[..], MARK].concat()
     }
 
     #[test]
     fn frames_come_out_whole_wherever_the_input_is_cut() {
         let text = "x##PRO-END##y##PRO-END##PRO-END##";
-        let want = Value::map([("a", Value::from(text)), ("b", Value::Int(1))]);
-        let json = [&polyport_core::json::to_vec(&want)[..], MARK].concat();
-        for bytes in [json, packed(&want)] {
+        let want = Value::List(vec![text.into(), Value::Int(1)]);
+        for bytes in [written(&want), packed(&want)] {
             let twice = [&bytes[..], &bytes].concat();
             for cut in 0..twice.len() {
                 let mut mode = mode(twice[0]);
@@ -258,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_text_that_ends_like_a_mark_does_not_hide_the_mark() {
-        let want = Value::map([("a", Value::from("x##PRO-END"))]);
+        let want = Value::from("x##PRO-END");
         assert_eq!(feed(&mut mode(0x81), &[&packed(&want)]), Ok(vec![want]));
     }
 
@@ -274,9 +273,8 @@ mod tests {
 
     #[test]
     fn a_text_of_a_million_marks_is_read_in_one_pass() {
-        let want = Value::map([("a", Value::from("##PRO-END##".repeat(200_000)))]);
-        let json = [&polyport_core::json::to_vec(&want)[..], MARK].concat();
-        for bytes in [json, packed(&want)] {
+        let want = Value::from("##PRO-END##".repeat(200_000));
+        for bytes in [written(&want), packed(&want)] {
             let began = std::time::Instant::now();
             assert_eq!(feed(&mut mode(bytes[0]), &[&bytes]), Ok(vec![want.clone()]));
             assert!(began.elapsed().as_secs() < 5);
@@ -285,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_client_behind_a_telnet_layer_is_recognised_by_its_first_ff() {
-        let call = Value::map([("A", Value::List(vec![Value::Int(-1), Value::Int(255)]))]);
+        let call = Value::List(vec![Value::Int(-1), Value::Int(255)]);
         let sent = [double(&packed(&call)), double(&packed(&call))].concat();
         for cut in 0..sent.len() {
             let mut mode = mode(0x81);

@@ -136,6 +136,28 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reads the head of a map and gives its length; `None` when it is no map.
+    pub(crate) fn map_length(&mut self) -> Result<Option<usize>, Error> {
+        self.depth = self.depth.checked_sub(1).ok_or(TOO_DEEP)?;
+        Ok(Some(match Marker::from_u8(self.u8()?) {
+            Marker::FixMap(length) => length.into(),
+            Marker::Map16 => self.u16()?,
+            Marker::Map32 => self.u32()?,
+            _ => return Ok(None),
+        }))
+    }
+
+    /// Reads the key of a map; `None` when it is no text of up to 31 bytes.
+    pub(crate) fn name(&mut self) -> Result<Option<&'a [u8]>, Error> {
+        match self.rest.first().map(|head| Marker::from_u8(*head)) {
+            Some(Marker::FixStr(length)) => {
+                self.u8()?;
+                self.bytes(length.into()).map(Some)
+            }
+            _ => self.value().map(|_| None),
+        }
+    }
+
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         let (taken, rest) = self.rest.split_first_chunk().ok_or(Error::Incomplete)?;
         self.rest = rest;

@@ -9,6 +9,7 @@ use super::jobs::{Event, Outcome, Work};
 use super::{Dialect, End};
 use crate::Shared;
 use crate::codec::compression::Compression;
+use crate::codec::fields::Fields;
 use crate::codec::frame::{self, Frames};
 use crate::codec::{Error, answer};
 use crate::commands::delayed::{Delayed, Found};
@@ -109,7 +110,7 @@ impl Pymprpc {
     }
 
     /// Takes the next frame off the input, and gives its size.
-    async fn next_frame(&mut self, line: &mut Line) -> Result<Option<(Value, usize)>, Error> {
+    async fn next_frame(&mut self, line: &mut Line) -> Result<Option<(Fields, usize)>, Error> {
         let limit = line.message_limit();
         let bounds = line.bounds(LEVELS);
         while let Some(mark) = self.frames.mark(line.wire.input()) {
