@@ -4,12 +4,37 @@
 //! needs no function and no other connection by itself; the rest it hands back as an [`Action`]
 //! for the connection to do.
 
+mod call;
+mod cast;
+mod catalogue;
 mod charset;
+mod clock;
+mod compare;
+mod error;
+mod evaluate;
+mod expression;
+mod functions;
+mod lexer;
+mod literal;
+mod number;
+mod parser;
+mod query;
+mod select;
+mod set;
+mod show;
 mod state;
+mod statement;
+mod text;
+mod variables;
 
 use std::time::Duration;
 
 use polyport_core::{Rows, Session, Text, Value};
+
+use self::evaluate::Context;
+use self::lexer::{Lexer, Token};
+use self::parser::Parser;
+use self::statement::{Statement, unknown_statement};
 
 pub(crate) use self::charset::Charset;
 pub(crate) use self::state::{Setup, State};
@@ -79,20 +104,82 @@ pub(crate) struct SqlError {
 /// bytes as they are. Returns what it asks for and the text after its `;`, which is empty when
 /// nothing but blanks and comments follow.
 pub(crate) fn run<'t>(
-    _text: &'t [u8],
-    _parameters: &[Value],
-    _state: &mut State,
-    _session: &Session,
+    text: &'t [u8],
+    parameters: &[Value],
+    state: &mut State,
+    session: &Session,
 ) -> Result<(Action, &'t [u8]), SqlError> {
-    Ok((Action::Done, b""))
+    if let Some(action) = call::quick(text, parameters, state, session.limits().depth) {
+        state.warnings.clear();
+        return Ok(action);
+    }
+    let result = run_parsed(text, parameters, state, session);
+    if let Err(error) = &result {
+        state.failed(error.errno, &error.message);
+    }
+    result
+}
+
+fn run_parsed<'t>(
+    text: &'t [u8],
+    parameters: &[Value],
+    state: &mut State,
+    session: &Session,
+) -> Result<(Action, &'t [u8]), SqlError> {
+    let depth = session.limits().depth;
+    state.variable_bytes_most = session.limits().message_bytes;
+    let mut parser = Parser::new(text, state.dialect, depth);
+    let statement = parser.statement(depth)?;
+    let rest = parser.finish()?;
+    if let Statement::Execute(name, variables) = &statement {
+        return execute(name, variables, state, session).map(|action| (action, rest));
+    }
+    if !statement.keeps_warnings() {
+        state.warnings.clear();
+    }
+    let source = text.get(..text.len() - rest.len()).unwrap_or_default();
+    let mut context = Context::new(state, session, parameters, source);
+    context.execute(&statement).map(|action| (action, rest))
+}
+
+/// Runs a statement of `PREPARE`, with the values of variables for its marks.
+fn execute(
+    name: &Text,
+    variables: &[Text],
+    state: &mut State,
+    session: &Session,
+) -> Result<Action, SqlError> {
+    let Some(text) = state.prepared.get(name).cloned() else {
+        return Err(unknown_statement(name, "EXECUTE"));
+    };
+    if count_parameters(&text, state)? != variables.len() {
+        return Err(SqlError::new(1210, "HY000", "Incorrect arguments to EXECUTE"));
+    }
+    let values: Vec<Value> = variables.iter().map(|name| state.variable(name)).collect();
+    let depth = session.limits().depth;
+    let mut parser = Parser::new(&text, state.dialect, depth);
+    let statement = parser.statement(depth)?;
+    if !parser.finish()?.is_empty() {
+        return parser.error();
+    }
+    Context::new(state, session, &values, &text).execute(&statement)
 }
 
 /// Counts the `?` marks of a statement, outside of quotes and comments.
-pub(crate) fn count_parameters(_text: &[u8], _state: &State) -> Result<usize, SqlError> {
-    Ok(0)
+pub(crate) fn count_parameters(text: &[u8], state: &State) -> Result<usize, SqlError> {
+    let mut lexer = Lexer::new(text, state.dialect);
+    let mut count = 0;
+    loop {
+        match lexer.token() {
+            (_, Token::End) => return Ok(count),
+            (_, Token::Mark) => count += 1,
+            (start, Token::Bad) => return Err(SqlError::syntax(text, start)),
+            _ => {}
+        }
+    }
 }
 
-/// What the hello and `VERSION()` say.
+/// What `VERSION()` says: MySQL 8.0, so that clients use what it understands, and whose it is.
 pub(crate) fn version() -> &'static str {
     concat!("8.0.36-Polyport-", env!("CARGO_PKG_VERSION"))
 }
