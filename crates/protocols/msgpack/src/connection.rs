@@ -36,7 +36,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, accepted: Accepted) {
         }
         if wire.fill(&guest).await.is_err() {
             guest.connection().closed(true);
-            return wire.close().await;
+            return Box::pin(wire.close()).await;
         }
     };
     match state::Dialect::detect(first) {
@@ -50,7 +50,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, accepted: Accepted) {
             tracing::debug!(peer = %guest.connection().peer, first, "unknown dialect");
             pymprpc::refuse(wire.output());
             guest.connection().closed(false);
-            wire.close().await;
+            Box::pin(wire.close()).await;
         }
     }
 }
@@ -171,12 +171,12 @@ impl<T: Send + Unpin + 'static> Line<T> {
             | End::Bad(_)
             | End::Version => false,
         };
-        dialect.say_goodbye(&mut self, &end).await;
+        Box::pin(dialect.say_goodbye(&mut self, &end)).await;
         self.guest.connection().closed(normal);
         // What still runs is stopped before the client is given time to read the goodbye.
         self.jobs.clear();
         drop(dialect);
-        self.wire.close().await;
+        Box::pin(self.wire.close()).await;
     }
 
     async fn serve<D: Dialect<Ticket = T>>(
@@ -185,30 +185,46 @@ impl<T: Send + Unpin + 'static> Line<T> {
     ) -> Result<std::convert::Infallible, End> {
         let limit = D::idle_limit(&self.shared);
         let mut clock = (!limit.is_zero()).then(|| Box::pin(tokio::time::sleep(limit)));
+        let mut event = None;
+        loop {
+            // What serving needs is many times what waiting does, and an idle connection waits.
+            Box::pin(self.serve_batch(dialect, event.take())).await?;
+            match self.wait(clock.as_mut().map(Pin::as_mut)).await {
+                Woken::Input(Ok(())) => {}
+                Woken::Event(ready) => event = ready,
+                Woken::Clock => self.check_idle(limit, clock.as_mut().map(Pin::as_mut))?,
+                Woken::Input(Err(Ended::Interrupted(Interrupt::Call))) => {
+                    Box::pin(self.stop_calls(dialect)).await;
+                }
+                Woken::Input(Err(ended)) => {
+                    if let Ended::Interrupted(Interrupt::Close(Reason::Shutdown)) = ended {
+                        Box::pin(self.finish_calls(dialect)).await?;
+                    }
+                    return Err(ended.into());
+                }
+            }
+        }
+    }
+
+    /// Answers all that has arrived and all that has become ready, in one write unless it is much.
+    async fn serve_batch<D: Dialect<Ticket = T>>(
+        &mut self,
+        dialect: &mut D,
+        event: Option<Event<T>>,
+    ) -> Result<(), End> {
+        if let Some(event) = event {
+            dialect.tell(self, event).await;
+        }
         loop {
             while !self.wire.is_output_high() && dialect.serve_one(self).await? {}
             while !self.wire.is_output_high() {
                 let Some(event) = self.ready().await else { break };
                 dialect.tell(self, event).await;
             }
-            let unfinished = self.wire.is_output_high();
+            let more = self.wire.is_output_high();
             self.wire.flush().await?;
-            if unfinished {
-                continue;
-            }
-            match self.wait(clock.as_mut().map(Pin::as_mut)).await {
-                Woken::Input(Ok(())) | Woken::Event(None) => {}
-                Woken::Event(Some(event)) => dialect.tell(self, event).await,
-                Woken::Clock => self.check_idle(limit, clock.as_mut().map(Pin::as_mut))?,
-                Woken::Input(Err(Ended::Interrupted(Interrupt::Call))) => {
-                    self.stop_calls(dialect).await;
-                }
-                Woken::Input(Err(ended)) => {
-                    if let Ended::Interrupted(Interrupt::Close(Reason::Shutdown)) = ended {
-                        self.finish_calls(dialect).await?;
-                    }
-                    return Err(ended.into());
-                }
+            if !more {
+                return Ok(());
             }
         }
     }

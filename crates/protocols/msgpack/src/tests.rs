@@ -289,3 +289,15 @@ async fn settle() {
         tokio::task::yield_now().await;
     }
 }
+
+/// Ten thousand idle connections are to cost little, and the future is most of what this crate
+/// adds to each.
+#[tokio::test]
+async fn a_connection_that_waits_is_small() {
+    let server = Server::new();
+    let (_near, far) = tokio::io::duplex(PIPE);
+    let guest = server.core.admit("msgpack", Peer::Memory, &server.listener).unwrap();
+    let accepted = Accepted { io: Box::new(far), guest, tls: None };
+    let future = crate::connection::serve(server.protocol.0.clone(), accepted);
+    assert!(size_of_val(&future) <= 1500, "{} bytes", size_of_val(&future));
+}

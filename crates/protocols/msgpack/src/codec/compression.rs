@@ -92,17 +92,29 @@ impl Compression {
     }
 }
 
+/// Reads to the end in steps. `Read::read_to_end` would touch twice the memory of what comes.
 fn read_all(stream: &mut impl Read, plain: &mut Vec<u8>, limit: usize) -> Result<(), Error> {
-    let one_more = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    match stream.take(one_more).read_to_end(plain) {
-        Ok(_) if plain.len() > limit => {
-            Err(Error::TooLarge("a compressed message unpacks to more than a message may have"))
+    loop {
+        let start = plain.len();
+        plain.resize(start + STEP_BYTES, 0);
+        let read = stream.read(plain.get_mut(start..).unwrap_or_default());
+        plain.truncate(start + *read.as_ref().unwrap_or(&0));
+        match read {
+            Ok(0) => return Ok(()),
+            Ok(_) if plain.len() > limit => {
+                let why = "a compressed message unpacks to more than a message may have";
+                return Err(Error::TooLarge(why));
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(Error::Incomplete);
+            }
+            Err(_) => return Err(Error::Malformed("a compressed message is damaged")),
         }
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Error::Incomplete),
-        Err(_) => Err(Error::Malformed("a compressed message is damaged")),
     }
 }
+
+const STEP_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests {
