@@ -183,3 +183,6 @@ pub(crate) fn count_parameters(text: &[u8], state: &State) -> Result<usize, SqlE
 pub(crate) fn version() -> &'static str {
     concat!("8.0.36-Polyport-", env!("CARGO_PKG_VERSION"))
 }
+
+#[cfg(test)]
+mod tests;

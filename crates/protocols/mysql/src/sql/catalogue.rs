@@ -4,7 +4,9 @@
 mod definitions;
 mod rows;
 
-use polyport_core::{Column, Session, Text, Type, Value};
+use std::sync::Arc;
+
+use polyport_core::{Column, Function, Session, Text, Type, Value};
 
 use super::SqlError;
 use super::evaluate::Context;
@@ -53,6 +55,17 @@ pub(super) fn databases(session: &Session) -> Vec<Text> {
         }
     }
     all
+}
+
+/// The function that a statement names: a whole name first, then without a database before it,
+/// as a call finds it.
+pub(super) fn function<'n>(session: &Session, name: &'n str) -> Option<(&'n str, Arc<Function>)> {
+    let find = |name: &'n str| session.function(name).map(|function| (name, function));
+    find(name).or_else(|| {
+        let (database, rest) = name.split_once('.')?;
+        let known = session.databases().iter().any(|own| own == database);
+        known.then(|| find(rest)).flatten()
+    })
 }
 
 /// The database of this name as it is written; `information_schema` knows no case.

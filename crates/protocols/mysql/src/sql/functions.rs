@@ -10,6 +10,7 @@ use std::cmp::Ordering;
 use polyport_core::{Text, Value};
 
 use super::SqlError;
+use super::catalogue;
 use super::compare::compare;
 use super::evaluate::{Context, Frame};
 use super::expression::{Expr, Unit};
@@ -94,7 +95,7 @@ pub(super) fn call(
 }
 
 fn unknown(context: &Context<'_>, name: &Text) -> SqlError {
-    if name.eq_ignore_ascii_case("SLEEP") || context.session.function(name).is_some() {
+    if name.eq_ignore_ascii_case("SLEEP") || catalogue::function(context.session, name).is_some() {
         return SqlError::unsupported(&format!(
             "{name}() within a larger expression; it can be all of a SELECT list, or be CALLed"
         ));

@@ -284,10 +284,10 @@ impl Context<'_> {
 
     fn create_routine(&mut self, kind: &str, name: &Text) -> Parsed<Rows> {
         let function = match kind {
-            "PROCEDURE" => self.session.function(name),
+            "PROCEDURE" => catalogue::function(self.session, name),
             _ => None,
         };
-        let Some(function) = function else { return Err(SqlError::no_routine(kind, name)) };
+        let Some((name, function)) = function else { return Err(SqlError::no_routine(kind, name)) };
         let comment = match function.help() {
             "" => String::new(),
             help => format!("\n    COMMENT '{}'", help.replace('\\', "\\\\").replace('\'', "''")),
@@ -309,7 +309,7 @@ impl Context<'_> {
         ]);
         let collation = Value::from("utf8mb4_0900_ai_ci");
         let cells = vec![
-            Value::Text(name.clone()),
+            name.to_owned().into(),
             "".into(),
             create.into(),
             "utf8mb4".into(),

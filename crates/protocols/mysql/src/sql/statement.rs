@@ -373,7 +373,7 @@ impl Context<'_> {
     }
 
     fn house_call(&mut self, name: &Text, arguments: &[Expr], then: Then) -> Parsed<Action> {
-        if self.session.function(name).is_none() {
+        if catalogue::function(self.session, name).is_none() {
             // The evaluation finds the right error.
             let call = Expr::Call(name.clone(), arguments.to_vec());
             self.constant(&call)?;
