@@ -149,6 +149,18 @@ enum Woken<T> {
     Input(Result<(), Ended>),
     Event(Option<Event<T>>),
     Clock,
+    Work,
+}
+
+/// What was left to do when the output was worth a write.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// Nothing: all that has arrived is answered or runs.
+    Nothing,
+    /// Results that are ready, or may be.
+    Results,
+    /// Requests that have arrived.
+    Requests,
 }
 
 impl<T: Send + Unpin + 'static> Line<T> {
@@ -188,9 +200,9 @@ impl<T: Send + Unpin + 'static> Line<T> {
         let mut event = None;
         loop {
             // What serving needs is many times what waiting does, and an idle connection waits.
-            Box::pin(self.serve_batch(dialect, event.take())).await?;
-            match self.wait(clock.as_mut().map(Pin::as_mut)).await {
-                Woken::Input(Ok(())) => {}
+            let left = Box::pin(self.serve_batch(dialect, event.take())).await?;
+            match self.wait(left, clock.as_mut().map(Pin::as_mut)).await {
+                Woken::Input(Ok(())) | Woken::Work => {}
                 Woken::Event(ready) => event = ready,
                 Woken::Clock => self.check_idle(limit, clock.as_mut().map(Pin::as_mut))?,
                 Woken::Input(Err(Ended::Interrupted(Interrupt::Call))) => {
@@ -206,40 +218,57 @@ impl<T: Send + Unpin + 'static> Line<T> {
         }
     }
 
-    /// Answers all that has arrived and all that has become ready, in one write unless it is much.
+    /// Answers what has arrived and what has become ready, in one write, until that is much.
     async fn serve_batch<D: Dialect<Ticket = T>>(
         &mut self,
         dialect: &mut D,
         event: Option<Event<T>>,
-    ) -> Result<(), End> {
+    ) -> Result<Left, End> {
         if let Some(event) = event {
             dialect.tell(self, event).await;
         }
-        loop {
-            while !self.wire.is_output_high() && dialect.serve_one(self).await? {}
-            while !self.wire.is_output_high() {
-                let Some(event) = self.ready().await else { break };
-                dialect.tell(self, event).await;
-            }
-            let more = self.wire.is_output_high();
-            self.wire.flush().await?;
-            if !more {
-                return Ok(());
+        let mut requests = true;
+        while requests && !self.wire.is_output_high() {
+            requests = dialect.serve_one(self).await?;
+        }
+        // At least one, so that many requests do not hold up the results of earlier ones.
+        while let Some(event) = self.ready().await {
+            dialect.tell(self, event).await;
+            if self.wire.is_output_high() {
+                break;
             }
         }
+        let left = match (requests, self.wire.is_output_high()) {
+            (true, _) => Left::Requests,
+            (false, true) => Left::Results,
+            (false, false) => Left::Nothing,
+        };
+        self.wire.flush().await?;
+        Ok(left)
     }
 
-    async fn wait(&mut self, clock: Option<Pin<&mut Sleep>>) -> Woken<T> {
+    /// Waits for something to do. When there is, this only looks whether the client or the core
+    /// wants something else, which an endless stream must not hide.
+    async fn wait(&mut self, left: Left, clock: Option<Pin<&mut Sleep>>) -> Woken<T> {
         let ticks = clock.is_some();
         let tick = async {
             if let Some(clock) = clock {
                 clock.await;
             }
         };
+        // While requests are left no more are read, so that a client that sends faster than it is
+        // answered fills its own buffers and not the server's.
+        let reads = left != Left::Requests;
         tokio::select! {
-            input = self.wire.fill(&self.guest) => Woken::Input(input),
+            biased;
+            input = self.wire.fill(&self.guest), if reads => Woken::Input(input),
+            interrupt = self.guest.connection().interrupted(), if !reads => {
+                Woken::Input(Err(Ended::Interrupted(interrupt)))
+            }
+            () = std::future::ready(()), if !reads => Woken::Work,
             event = self.jobs.next(), if !self.jobs.is_empty() => Woken::Event(event),
             () = tick, if ticks => Woken::Clock,
+            () = std::future::ready(()), if left != Left::Nothing => Woken::Work,
         }
     }
 

@@ -256,6 +256,50 @@ async fn a_stream_waits_for_a_client_that_does_not_read() {
     assert!(taken.load(SeqCst) >= 999);
 }
 
+fn endless() -> Function {
+    Function::build("endless").inline(|_, _| Stream::new(futures_util::stream::repeat("x")))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endless_stream_hides_neither_requests_nor_operators() {
+    let server = Server::new();
+    server.core.register(vec![endless()]).unwrap();
+    let mut client = server.json().await;
+    client.send(&call("s", "endless", none())).await;
+    client.code().await;
+    client.send(&call("now", "echo", list([1]))).await;
+    client.send(&call("t", "endless", none())).await;
+    let mut seen = BTreeMap::new();
+    while seen.len() < 3 || seen.values().any(|count| *count < 100) {
+        let answer = client.receive().await;
+        let id = part(&answer, "ID").as_text().unwrap().to_owned();
+        *seen.entry(id).or_insert(0) += if code(&answer) == 200 { 100 } else { 1 };
+    }
+    server.core.connections().all()[0].interrupt(Interrupt::Close(Reason::Killed));
+    let mut rest = Vec::new();
+    client.io.read_to_end(&mut rest).await.unwrap();
+    assert!(rest.len() < 4 * PIPE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_come_faster_than_their_answers_go_wait_in_the_socket() {
+    let limits = Limits { buffer_bytes: 200_000, ..Limits::default() };
+    let server = Server::with(Config::default(), limits, &[]);
+    let mut client = server.logged_in(PACKED).await;
+    let text = Function::build("text").inline(|_, _| "x".repeat(10_000));
+    server.core.register(vec![text]).unwrap();
+    let bytes = frame(&call("id", "text", none()), PACKED).repeat(10_000);
+    let (near, _) = tokio::io::duplex(1);
+    let (mut read, mut write) = tokio::io::split(std::mem::replace(&mut client.io, near));
+    tokio::spawn(async move { write.write_all(&bytes).await.unwrap() });
+    let (mut total, mut scratch) = (0, vec![0; 1 << 20]);
+    while total < 10_000 * 10_000 {
+        let bytes = read.read(&mut scratch).await.unwrap();
+        assert!(bytes > 0, "closed after {total} bytes");
+        total += bytes;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_call_that_wants_no_answer_gets_only_errors() {
     let mut client = Server::new().json().await;
