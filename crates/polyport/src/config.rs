@@ -362,6 +362,29 @@ mod tests {
         assert!(error.contains("did you mean 'limits'"), "{error}");
     }
 
+    #[cfg(all(feature = "mysql", feature = "msgpack", feature = "http"))]
+    #[test]
+    fn the_example_file_has_every_default() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/polyport.toml");
+        let example = Config::load(Some(Path::new(path))).unwrap();
+        let usual = Config {
+            databases: Some(vec!["polyport".into()]),
+            grace_s: Some(10),
+            log: LogSettings { level: Some("info".into()), ..LogSettings::default() },
+            ..Config::default()
+        };
+        assert_eq!(format!("{example:#?}"), format!("{usual:#?}"));
+        // A key that the file lacks would go unnoticed above, so each field is looked for.
+        let text = std::fs::read_to_string(path).unwrap();
+        for line in format!("{usual:#?}").lines() {
+            let field = line.trim().split_once(':').map(|(field, _)| field.to_owned());
+            let plain = |field: &String| field.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+            if let Some(field) = field.filter(plain) {
+                assert!(text.contains(&field), "docs/polyport.toml lacks {field}");
+            }
+        }
+    }
+
     #[test]
     fn every_form_of_a_listener_and_a_user_is_read() {
         let text = r#"
