@@ -50,7 +50,7 @@ pub(super) struct Frame<'f> {
     /// Headings and values of the result, which `HAVING` and `ORDER BY` may name.
     pub(super) results: (&'f [Text], &'f [Value]),
     /// The row of the query around this one.
-    pub(super) outer: Option<&'f Frame<'f>>,
+    pub(super) outer: Option<&'f Self>,
     /// What errors call the place: `where clause`.
     pub(super) place: &'static str,
 }

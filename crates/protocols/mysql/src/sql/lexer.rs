@@ -192,9 +192,8 @@ impl<'t> Lexer<'t> {
                 memchr::memchr(quote, rest)?
             };
             at += hit;
-            if self.text.get(at) == Some(&b'\\') && escapes {
-                at += 2;
-            } else if self.text.get(at + 1) == Some(&quote) {
+            let escape = self.text.get(at) == Some(&b'\\') && escapes;
+            if escape || self.text.get(at + 1) == Some(&quote) {
                 at += 2;
             } else {
                 self.at = at + 1;
@@ -289,15 +288,46 @@ impl<'t> Lexer<'t> {
         Token::Number(self.text.get(start..self.at).unwrap_or_default())
     }
 
+    /// Reads punctuation. A `match` and no list to search, since each `CALL` has some.
     fn symbol(&mut self) -> Token<'t> {
-        let rest = self.rest();
-        match SYMBOLS.iter().find(|symbol| rest.starts_with(symbol.as_bytes())) {
-            Some(symbol) => {
-                self.at += symbol.len();
-                Token::Symbol(symbol)
-            }
-            None => Token::Bad,
-        }
+        let symbol = match (self.byte(0), self.byte(1)) {
+            (b'(', _) => "(",
+            (b')', _) => ")",
+            (b',', _) => ",",
+            (b'.', _) => ".",
+            (b';', _) => ";",
+            (b'<', b'=') if self.byte(2) == b'>' => "<=>",
+            (b'<', b'=') => "<=",
+            (b'<', b'>') => "<>",
+            (b'<', b'<') => "<<",
+            (b'<', _) => "<",
+            (b'>', b'=') => ">=",
+            (b'>', b'>') => ">>",
+            (b'>', _) => ">",
+            (b'!', b'=') => "!=",
+            (b'!', _) => "!",
+            (b':', b'=') => ":=",
+            (b':', _) => ":",
+            (b'|', b'|') => "||",
+            (b'|', _) => "|",
+            (b'&', b'&') => "&&",
+            (b'&', _) => "&",
+            (b'=', _) => "=",
+            (b'+', _) => "+",
+            (b'-', _) => "-",
+            (b'*', _) => "*",
+            (b'/', _) => "/",
+            (b'%', _) => "%",
+            (b'~', _) => "~",
+            (b'^', _) => "^",
+            (b'{', _) => "{",
+            (b'}', _) => "}",
+            (b'[', _) => "[",
+            (b']', _) => "]",
+            _ => return Token::Bad,
+        };
+        self.at += symbol.len();
+        Token::Symbol(symbol)
     }
 }
 
@@ -305,12 +335,6 @@ impl<'t> Lexer<'t> {
 pub(super) const fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || byte >= 0x80
 }
-
-/// Longest first where one begins another.
-const SYMBOLS: [&str; 33] = [
-    "<=>", "<=", ">=", "<>", "!=", ":=", "||", "&&", "<<", ">>", "(", ")", ",", ".", ";", "=", "<",
-    ">", "+", "-", "*", "/", "%", "!", "~", "|", "&", "^", "{", "}", "[", "]", ":",
-];
 
 #[cfg(test)]
 mod tests {

@@ -276,7 +276,7 @@ pub(super) fn lower(text: &Text) -> Text {
     if text.is_ascii() && !text.bytes().any(|b| b.is_ascii_uppercase()) {
         return text.clone();
     }
-    text.to_lowercase().into()
+    text.to_lowercase()
 }
 
 /// 1300, which MySQL answers to text that is none in the connection's charset.

@@ -108,8 +108,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
         let bytes = literal::hex(&to_bytes(argument(v, 0)));
         Ok(bytes.map_or(Value::Null, |bytes| Value::Bytes(bytes.into())))
     }),
-    strict("SHA", 1, 1, |c, v| digest::<sha1::Sha1>(c, v)),
-    strict("SHA1", 1, 1, |c, v| digest::<sha1::Sha1>(c, v)),
+    strict("SHA", 1, 1, digest::<sha1::Sha1>),
+    strict("SHA1", 1, 1, digest::<sha1::Sha1>),
     strict("SHA2", 2, 2, |c, v| match whole(v, 1) {
         0 | 256 => digest::<sha2::Sha256>(c, v),
         224 => digest::<sha2::Sha224>(c, v),

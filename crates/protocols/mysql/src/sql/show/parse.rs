@@ -46,14 +46,14 @@ impl Parser<'_> {
         self.next();
         let subject = match word.as_str() {
             "DATABASES" | "SCHEMAS" => Subject::Databases,
-            "TABLES" => Subject::Tables(self.from_database()?, full),
-            "TABLE" if self.take("STATUS") => Subject::TableStatus(self.from_database()?),
+            "TABLES" => Subject::Tables(self.of_database()?, full),
+            "TABLE" if self.take("STATUS") => Subject::TableStatus(self.of_database()?),
             "COLUMNS" | "FIELDS" => {
-                let (database, table) = self.from_table()?;
+                let (database, table) = self.of_table()?;
                 Subject::Columns(database, table, full)
             }
             "INDEX" | "INDEXES" | "KEYS" => {
-                let (database, table) = self.from_table()?;
+                let (database, table) = self.of_table()?;
                 Subject::Index(database, table)
             }
             "CREATE" => self.create()?,
@@ -96,10 +96,10 @@ impl Parser<'_> {
                     None => return self.error(),
                 }
             }
-            "EVENTS" => Subject::NothingOf(self.from_database()?, EVENTS),
-            "TRIGGERS" => Subject::NothingOf(self.from_database()?, TRIGGERS),
+            "EVENTS" => Subject::NothingOf(self.of_database()?, EVENTS),
+            "TRIGGERS" => Subject::NothingOf(self.of_database()?, TRIGGERS),
             "OPEN" if self.take("TABLES") => {
-                self.from_database()?;
+                self.of_database()?;
                 Subject::Nothing("Database Table In_use# Name_locked#")
             }
             "PROFILES" => Subject::Nothing("Query_ID# Duration Query"),
@@ -185,7 +185,7 @@ impl Parser<'_> {
     }
 
     /// Takes `FROM database` if it comes.
-    fn from_database(&mut self) -> Parsed<Option<Text>> {
+    fn of_database(&mut self) -> Parsed<Option<Text>> {
         match self.take_any(&["FROM", "IN"]) {
             Some(_) => self.name().map(Some),
             None => Ok(None),
@@ -193,12 +193,12 @@ impl Parser<'_> {
     }
 
     /// Takes `FROM database.table` or `FROM table FROM database`.
-    fn from_table(&mut self) -> Parsed<(Option<Text>, Text)> {
+    fn of_table(&mut self) -> Parsed<(Option<Text>, Text)> {
         if self.take_any(&["FROM", "IN"]).is_none() {
             return self.error();
         }
         let (database, table) = self.table_name()?;
-        Ok((self.from_database()?.or(database), table))
+        Ok((self.of_database()?.or(database), table))
     }
 
     /// Takes `'name'@'host'`; `None` is `CURRENT_USER()`.
