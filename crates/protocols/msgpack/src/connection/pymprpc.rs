@@ -404,16 +404,16 @@ impl Pymprpc {
         line: &mut Line,
         write: impl FnOnce(&mut Vec<u8>, Format) -> Result<(), &'static str> + Send,
     ) -> Result<(), &'static str> {
-        let out = line.wire.output();
-        let start = out.len();
-        if let Err(why) = write(out, self.mode.format()) {
-            out.truncate(start);
-            return Err(why);
-        }
+        let format = self.mode.format();
+        let start = line.wire.output().len();
         if let Some(compression) = self.mode.compression {
-            let plain = out.split_off(start);
+            let mut plain = Vec::new();
+            write(&mut plain, format)?;
             let packed = packed(compression, plain).await?;
             line.wire.output().extend_from_slice(&packed);
+        } else if let Err(why) = write(line.wire.output(), format) {
+            line.wire.output().truncate(start);
+            return Err(why);
         }
         frame::seal(line.wire.output(), start, &self.mode)
     }
