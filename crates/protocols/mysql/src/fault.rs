@@ -10,10 +10,21 @@ use crate::sql::SqlError;
 pub(crate) struct Place<'a> {
     /// The function that was called.
     pub(crate) function: &'a str,
+    /// What MySQL calls it in the statement that called it.
+    pub(crate) routine: Routine,
     /// The chosen database; empty for none.
     pub(crate) database: &'a str,
     /// Whose numbers are used.
     pub(crate) results: Results,
+}
+
+/// What MySQL calls a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Routine {
+    /// After `CALL`.
+    Procedure,
+    /// Within an expression.
+    Function,
 }
 
 /// A fault as the error that a MySQL client expects.
@@ -27,7 +38,7 @@ pub(crate) fn translate(fault: &Fault, place: Place<'_>) -> SqlError {
     let (errno, state, message) = match fault.kind() {
         Kind::Syntax => (1064, "42000", text()),
         Kind::NotFound => match fault.attribute("function") {
-            Some(name) => (1305, "42000", format!("{} does not exist", procedure(name, place))),
+            Some(name) => (1305, "42000", format!("{} does not exist", routine(name, place))),
             None => (1032, "HY000", text()),
         },
         Kind::Arguments => (1318, "42000", wrong_count(fault, place)),
@@ -82,28 +93,37 @@ fn as_pymysqlrpc(fault: &Fault, place: Place<'_>) -> Option<SqlError> {
     Some(SqlError { errno: 500, state, message })
 }
 
-/// A function as MySQL's errors name a procedure: with its database.
-fn procedure(name: &Value, place: Place<'_>) -> String {
+/// A function as MySQL's errors name it: with its database.
+fn routine(name: &Value, place: Place<'_>) -> String {
     let name = name.as_text().unwrap_or(place.function);
+    let routine = match place.routine {
+        Routine::Procedure => "PROCEDURE",
+        Routine::Function => "FUNCTION",
+    };
     if place.database.is_empty() || name.contains('.') {
-        return format!("PROCEDURE {name}");
+        return format!("{routine} {name}");
     }
-    format!("PROCEDURE {}.{name}", place.database)
+    format!("{routine} {}.{name}", place.database)
 }
 
 fn wrong_count(fault: &Fault, place: Place<'_>) -> String {
     let counts = ["expected", "got"].map(|name| fault.attribute(name).and_then(Value::as_int));
     let [Some(expected), Some(got)] = counts else { return fault.message().into() };
     let called = Value::Text(place.function.into());
-    let procedure = procedure(&called, place);
-    format!("Incorrect number of arguments for {procedure}; expected {expected}, got {got}")
+    let routine = routine(&called, place);
+    format!("Incorrect number of arguments for {routine}; expected {expected}, got {got}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const PLACE: Place<'_> = Place { function: "f", database: "db", results: Results::Plain };
+    const PLACE: Place<'_> = Place {
+        function: "f",
+        routine: Routine::Procedure,
+        database: "db",
+        results: Results::Plain,
+    };
 
     fn said(fault: &Fault) -> (u16, &'static str, String) {
         let SqlError { errno, state, message } = translate(fault, PLACE);
@@ -137,9 +157,9 @@ mod tests {
     fn a_name_with_its_database_gets_no_second_one() {
         let missing = Fault::new(Kind::NotFound, "x").with("function", "other.f");
         assert_eq!(said(&missing).2, "PROCEDURE other.f does not exist");
-        let place = Place { database: "", ..PLACE };
+        let place = Place { database: "", routine: Routine::Function, ..PLACE };
         let missing = Fault::new(Kind::NotFound, "x").with("function", "f");
-        assert_eq!(translate(&missing, place).message, "PROCEDURE f does not exist");
+        assert_eq!(translate(&missing, place).message, "FUNCTION f does not exist");
     }
 
     #[test]

@@ -141,7 +141,7 @@ impl Handshake {
             }
             Stage::Login => {
                 let login = Login::read(payload, self.offered())?;
-                self.capabilities = login.capabilities.both(self.offered());
+                self.capabilities = agreed(login.capabilities, self.offered());
                 if self.terms.require_tls && !self.secure {
                     return Ok(Step::WantsTls);
                 }
@@ -233,6 +233,15 @@ impl Handshake {
         let password = payload.strip_suffix(b"\0").unwrap_or(payload);
         self.asked.with_password = !password.is_empty();
         Step::Check(Shown::Password(String::from_utf8_lossy(password).into_owned()))
+    }
+}
+
+/// What both sides speak. Who sends several statements takes several results, said or not.
+fn agreed(asked: Capabilities, offered: Capabilities) -> Capabilities {
+    let both = asked.both(offered);
+    match both.has(Capabilities::MULTI_STATEMENTS) {
+        true => both.with(Capabilities::MULTI_RESULTS),
+        false => both,
     }
 }
 

@@ -99,7 +99,14 @@ impl ColumnType {
 /// that may be null to four characters, as the tables of pymysqlrpc's users look.
 pub(crate) fn write(out: &mut Vec<u8>, name: &str, kind: ColumnType, charset: Charset) {
     write_head(out, name, charset);
-    write_fixed(out, kind, charset);
+    let collation = match charset {
+        _ if !matches!(kind, ColumnType::Text { .. }) => BINARY_COLLATION,
+        Charset::Latin1 => 8,
+        Charset::Ascii => 11,
+        // Connector/J asks for no conversion at all, and still reads what text is from here.
+        Charset::Utf8 | Charset::Binary => 45,
+    };
+    write_fixed(out, kind, collation);
 }
 
 /// Writes a column's definition with its default value, as the list of a table's fields has it.
@@ -114,7 +121,7 @@ pub(crate) fn write_field(out: &mut Vec<u8>, name: &str, default: Option<&str>, 
 /// Writes the definition of a prepared statement's parameter, whose type comes with its value.
 pub(crate) fn write_parameter(out: &mut Vec<u8>) {
     write_head(out, "?", Charset::Utf8);
-    write_fixed(out, ColumnType::Text { longest: 0 }, Charset::Binary);
+    write_fixed(out, ColumnType::Text { longest: 0 }, BINARY_COLLATION);
 }
 
 fn write_head(out: &mut Vec<u8>, name: &str, charset: Charset) {
@@ -127,18 +134,13 @@ fn write_head(out: &mut Vec<u8>, name: &str, charset: Charset) {
     out.push(0);
 }
 
-fn write_fixed(out: &mut Vec<u8>, kind: ColumnType, charset: Charset) {
+/// The collation of all that is no text; Python's drivers decode a column that has another.
+const BINARY_COLLATION: u16 = 63;
+
+fn write_fixed(out: &mut Vec<u8>, kind: ColumnType, collation: u16) {
     let (number, length, flags, decimals) = kind.facts();
-    let is_text = matches!(kind, ColumnType::Text { .. });
-    let charset: u16 = match charset {
-        _ if !is_text => 63,
-        Charset::Utf8 => 45,
-        Charset::Latin1 => 8,
-        Charset::Ascii => 11,
-        Charset::Binary => 63,
-    };
     out.push(0x0c);
-    out.extend_from_slice(&charset.to_le_bytes());
+    out.extend_from_slice(&collation.to_le_bytes());
     out.extend_from_slice(&length.to_le_bytes());
     out.push(number);
     out.extend_from_slice(&flags.to_le_bytes());
@@ -370,6 +372,20 @@ mod tests {
         assert_eq!(common(&[time("00:00:00.5")]), ColumnType::Span { micros: true });
         let declared = Common::new(Type::Time).column_type();
         assert_eq!(declared, ColumnType::DateTime { micros: false });
+    }
+
+    #[test]
+    fn text_has_the_collation_of_the_clients_charset_and_all_else_none() {
+        let text = ColumnType::Text { longest: 1 };
+        for (charset, collation) in
+            [(Charset::Utf8, 45), (Charset::Latin1, 8), (Charset::Ascii, 11), (Charset::Binary, 45)]
+        {
+            let mut out = Vec::new();
+            write(&mut out, "", text, charset);
+            assert_eq!(out[out.len() - 12], collation);
+            write(&mut out, "", ColumnType::Blob { longest: 1 }, charset);
+            assert_eq!(out[out.len() - 12], 63);
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::codec::Capabilities;
 use crate::codec::column::ColumnType;
 use crate::commands;
 use crate::config::Results;
-use crate::fault::{self, Place};
+use crate::fault::{self, Place, Routine};
 use crate::resultset::{self, Answer, Format};
 use crate::sql::{Action, SqlError, Then};
 
@@ -103,7 +103,8 @@ impl Client {
         match self.line.wire.during(call).await {
             Ok(Ok(reply)) if then == Then::Answer => self.reply(reply, name, style).await,
             Ok(Ok(reply)) => self.keep(reply, name, then, style).await,
-            Ok(Err(fault)) => Ok(self.fault(&fault, name)),
+            Ok(Err(fault)) if then == Then::Answer => Ok(self.fault(&fault, name)),
+            Ok(Err(fault)) => Ok(self.fault_of(Routine::Function, &fault, name)),
             Err(ended) => self.stopped(ended),
         }
     }
@@ -126,9 +127,13 @@ impl Client {
     }
 
     fn fault(&mut self, fault: &Fault, function: &str) -> Went {
+        self.fault_of(Routine::Procedure, fault, function)
+    }
+
+    fn fault_of(&mut self, routine: Routine, fault: &Fault, function: &str) -> Went {
         let results = self.config().results;
         let database = &self.desk.state.database;
-        let error = fault::translate(fault, Place { function, database, results });
+        let error = fault::translate(fault, Place { function, routine, database, results });
         self.fail(&error)
     }
 

@@ -41,6 +41,18 @@ async fn the_fields_of_a_table_that_is_not_there_are_an_error() {
     let mut client = Server::new().login().await;
     client.one("use polyport").await;
     assert_eq!(client.ask(0x04, b"t\0%").await[0].errno(), 1146);
+    client.one("use information_schema").await;
+    client.command(0x04, b"SCHEMATA\0%NAME").await;
+    let mut fields = Vec::new();
+    loop {
+        let payload = client.read().await;
+        if payload[0] == 0xfe {
+            break;
+        }
+        fields.push(payload);
+    }
+    assert!(fields.len() >= 3, "{fields:?}");
+    assert!(fields.iter().all(|field| field.starts_with(b"\x03def")));
 }
 
 #[tokio::test(start_paused = true)]
@@ -155,4 +167,8 @@ async fn results_can_be_kept_or_shown_as_one_cell() {
     let cell = client.one("select myadd(3, 4)").await;
     assert_eq!((cell.columns(), cell.texts()), (vec!["myadd(3, 4)"], vec![vec!["7".to_owned()]]));
     assert_eq!(client.one("do myadd(3, 4)").await, OK);
+    let Answer::Error { errno: 1305, message, .. } = client.one("select nope(1)").await else {
+        panic!()
+    };
+    assert_eq!(message, "FUNCTION nope does not exist");
 }
