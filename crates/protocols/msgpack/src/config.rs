@@ -44,3 +44,16 @@ impl Default for Config {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_are_left_out_have_their_defaults_and_unknown_ones_are_refused() {
+        assert_eq!(toml::from_str::<Config>(""), Ok(Config::default()));
+        let config: Config = toml::from_str("idle_s = 0\ndescription = \"Sums\"").unwrap();
+        assert_eq!((config.idle_s, config.description.as_str()), (Duration::ZERO, "Sums"));
+        assert!(toml::from_str::<Config>("idle = 5").is_err());
+    }
+}

@@ -11,6 +11,8 @@ mod commands;
 mod config;
 mod connection;
 mod fault;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -80,6 +80,13 @@ mod tests {
     use crate::codec::value;
 
     #[test]
+    fn a_name_may_be_written_the_long_way() {
+        let bounds = Bounds { depth: 5, values: 100 };
+        let fields = Fields::from_packed(b"\x81\xd9\x02ID\x07", bounds).unwrap();
+        assert_eq!(fields.id, Value::Int(7));
+    }
+
+    #[test]
     fn both_ways_of_reading_find_the_same() {
         let names = ["MPRPC", "AUTH", "HEARTBEAT", "ID", "METHOD", "RETURN", "ARGS", "KWARGS"];
         let named =

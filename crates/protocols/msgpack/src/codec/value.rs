@@ -147,15 +147,20 @@ impl<'a> Reader<'a> {
         }))
     }
 
-    /// Reads the key of a map; `None` when it is no text of up to 31 bytes.
+    /// Reads the key of a map; `None` when it is no text, or a longer one than any name.
     pub(crate) fn name(&mut self) -> Result<Option<&'a [u8]>, Error> {
-        match self.rest.first().map(|head| Marker::from_u8(*head)) {
-            Some(Marker::FixStr(length)) => {
-                self.u8()?;
-                self.bytes(length.into()).map(Some)
+        let length = match self.rest {
+            [head @ 0xa0..=0xbf, rest @ ..] => {
+                self.rest = rest;
+                usize::from(head & 0x1f)
             }
-            _ => self.value().map(|_| None),
-        }
+            [0xd9, length, rest @ ..] => {
+                self.rest = rest;
+                usize::from(*length)
+            }
+            _ => return self.value().map(|_| None),
+        };
+        self.bytes(length).map(Some)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
