@@ -77,11 +77,39 @@ pub(crate) fn msgpack(options: &Options) -> Result {
         ];
         compare(&format!("testfunc(1, 2), {in_flight} in flight"), &sides, options, load_cpu)?;
     }
-    if let Some(python) = &options.python {
-        match Server::original_pymprpc(python, None) {
-            Ok(_) => println!("the original server starts on this Python"),
-            Err(error) => println!("the original server does not start on this Python: {error}"),
-        }
+    match &options.python {
+        Some(python) => original_msgpack(options, python),
+        None => Ok(()),
+    }
+}
+
+/// The pymprpc dialect beside the original server.
+fn original_msgpack(options: &Options, python: &Path) -> Result {
+    for in_flight in [1, 50] {
+        let (server_cpu, load_cpu) = processors(in_flight);
+        let theirs = match Server::original_pymprpc(python, Some(server_cpu)) {
+            Ok(theirs) => theirs,
+            Err(error) => {
+                println!("the original server does not start on this Python: {error}");
+                return Ok(());
+            }
+        };
+        let ours = Server::ours(Some(server_cpu))?;
+        let load = |server: &Server| -> Result<Vec<String>> {
+            let (in_flight, address) = (in_flight.to_string(), server.address("msgpack")?);
+            let flags = ["msgpack", "--pymprpc", "--in-flight", &in_flight, "--address", address];
+            Ok(flags.map(String::from).to_vec())
+        };
+        let sides = [
+            Side { name: "polyport", server: &ours, load: load(&ours)? },
+            Side { name: "pymprpc", server: &theirs, load: load(&theirs)? },
+        ];
+        compare(
+            &format!("pymprpc's testfunc(1, 2), {in_flight} in flight"),
+            &sides,
+            options,
+            load_cpu,
+        )?;
     }
     Ok(())
 }

@@ -118,19 +118,37 @@ impl Server {
         }
     }
 
-    /// The original pymprpc server, if this Python can run it.
+    /// The original pymprpc server, if this Python can run it. Its own default, a pool of
+    /// processes for functions, is refused by asyncio since Python 3.11, so it is given threads.
     pub(crate) fn original_pymprpc(python: &Path, cpu: Option<usize>) -> Result<Self> {
-        let program = "import sys\n\
-            from pymprpc.server import MPRPCServer\n\
-            class S(MPRPCServer):\n    pass\n\
-            with S(('127.0.0.1', int(sys.argv[1])), debug=False) as server:\n\
-            \x20   @server.register_function()\n\
-            \x20   def testfunc(a, b):\n        return a + b\n\
-            \x20   print('listening msgpack 127.0.0.1:%s' % sys.argv[1], flush=True)\n\
-            \x20   print('ready', flush=True)\n\
-            \x20   server.run_forever()\n";
+        const PROGRAM: &str = "
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pymprpc.server import SimpleMprpcServer
+
+class Server(SimpleMprpcServer):
+    pass
+
+port = int(sys.argv[1])
+with Server(('127.0.0.1', port), func_executor=ThreadPoolExecutor()) as server:
+    @server.register_function()
+    def testfunc(a, b):
+        return a + b
+    print('listening msgpack 127.0.0.1:%d' % port, flush=True)
+    print('ready', flush=True)
+    server.run_forever()
+";
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        Self::announced(pinned(python, cpu).args(["-c", program, &port.to_string()]))
+        let server = Self::announced(pinned(python, cpu).args(["-c", PROGRAM, &port.to_string()]))?;
+        // It announces itself before it listens.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while std::net::TcpStream::connect(server.address("msgpack")?).is_err() {
+            if Instant::now() > deadline {
+                return Err("it does not listen".into());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(server)
     }
 
     pub(crate) fn address(&self, protocol: &str) -> Result<&str> {

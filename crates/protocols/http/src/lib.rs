@@ -14,6 +14,8 @@ mod commands;
 mod config;
 mod connection;
 mod fault;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 
 use std::sync::Arc;
 

@@ -17,6 +17,8 @@ mod codec;
 mod commands;
 mod connection;
 mod fault;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod resultset;
 mod sql;
 mod state;
