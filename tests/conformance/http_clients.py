@@ -165,7 +165,8 @@ async def _():
 
 @check("aiohttp.stream_is_left")
 async def _():
-    async with aiohttp.ClientSession(auth=aiohttp.BasicAuth(*ADMIN)) as session:
+    headers = {"Authorization": aiohttp.encode_basic_auth(*ADMIN)}
+    async with aiohttp.ClientSession(headers=headers) as session:
         async with session.post(f"{BASE}/v1/call/testcorogen", json=[1, 2],
                                 headers={"Accept": "text/event-stream"}) as answer:
             same(answer.content_type, "text/event-stream")

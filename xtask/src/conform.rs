@@ -37,6 +37,7 @@ pub(crate) fn run(words: &[String]) -> anyhow::Result<Tally> {
         let (stem, ending) = (part(script.file_stem()), part(script.extension()));
         let wanted = words.is_empty() || words.iter().any(|word| stem.contains(word.as_str()));
         if wanted && let Some(mut command) = interpreter(&ending)? {
+            say(&format!("clients: {stem}.{ending}"));
             tally += one(command.arg(&script), &stem)?;
         }
     }
@@ -74,7 +75,6 @@ fn part(part: Option<&OsStr>) -> String {
 }
 
 fn one(command: &mut Command, name: &str) -> anyhow::Result<Tally> {
-    say(&format!("clients: {name}"));
     let server = Server::start(name)?;
     match PROTOCOLS.iter().find(|own| name.split('_').next() == Some(own)) {
         Some(protocol) => {
