@@ -1,6 +1,8 @@
 //! `CAST` and `CONVERT`.
 
 use bigdecimal::RoundingMode;
+use jiff::civil::DateTimeRound;
+use jiff::{SignedDuration, Unit};
 use num_bigint::BigInt;
 use num_traits::Signed;
 use polyport_core::{Time, Value};
@@ -63,15 +65,20 @@ pub(super) fn cast(context: &mut Context<'_>, value: Value, kind: Cast) -> Parse
             Time::Date(_) => Some(time),
             Time::Span(_) => None,
         }),
-        Cast::DateTime => time(context, &value, |time| match time {
+        Cast::DateTime(digits) => time(context, &value, |time| match time {
             Time::Date(day) => Some(Time::DateTime(day.at(0, 0, 0, 0))),
-            Time::DateTime(_) => Some(time),
+            Time::DateTime(at) => at.round(rounding(digits)).ok().map(Time::DateTime),
             Time::Span(_) => None,
         }),
-        Cast::Time => time(context, &value, |time| match time {
-            Time::DateTime(at) => Time::parse(Time::DateTime(at).to_string().get(11..)?),
-            Time::Date(_) => Time::parse("00:00:00"),
-            Time::Span(_) => Some(time),
+        Cast::Time(digits) => time(context, &value, |time| {
+            let span = match time {
+                Time::DateTime(at) => at.duration_since(at.date().at(0, 0, 0, 0)),
+                Time::Date(_) => SignedDuration::ZERO,
+                Time::Span(span) => span,
+            };
+            let step = 10_i128.pow(9 - digits);
+            let nanos = (span.as_nanos() + step / 2).div_euclid(step) * step;
+            SignedDuration::try_from_nanos_i128(nanos).map(Time::Span)
         }),
         Cast::Json => match value {
             Value::Text(text) => match polyport_core::json::parse(text.as_bytes()) {
@@ -86,6 +93,16 @@ pub(super) fn cast(context: &mut Context<'_>, value: Value, kind: Cast) -> Parse
             other => Value::Text(to_text(&other)),
         },
     })
+}
+
+/// To so many digits of the second, six at most.
+fn rounding(digits: u32) -> DateTimeRound {
+    let (unit, increment) = match digits {
+        0 => (Unit::Second, 1),
+        1..=3 => (Unit::Millisecond, 10_i64.pow(3 - digits)),
+        _ => (Unit::Microsecond, 10_i64.pow(6_u32.saturating_sub(digits))),
+    };
+    DateTimeRound::new().smallest(unit).increment(increment)
 }
 
 /// Whole texts are read exactly, all else is rounded.

@@ -231,20 +231,12 @@ impl<'a> Context<'a> {
             Expr::InQuery(operand, query) => {
                 let value = self.evaluate(operand, frame)?;
                 let rows = self.query(query, frame)?.1;
-                let mut unknown = matches!(value, Value::Null) && !rows.is_empty();
-                for row in rows {
-                    let item = match <[Value; 1]>::try_from(row) {
-                        Ok([item]) => item,
-                        Err(row) => Value::Tuple(row),
-                    };
-                    self.step(1)?;
-                    match compare(&value, &item, false) {
-                        Some(Ordering::Equal) => return Ok(Some(true)),
-                        Some(_) => {}
-                        None => unknown = true,
-                    }
-                }
-                Ok(if unknown { None } else { Some(false) })
+                self.step(rows.len() as u64)?;
+                let items = rows.into_iter().map(|row| match <[Value; 1]>::try_from(row) {
+                    Ok([item]) => item,
+                    Err(row) => Value::Tuple(row),
+                });
+                Ok(contains(items, &value))
             }
             Expr::Between(parts) => {
                 let [operand, low, high] = &**parts;
@@ -572,6 +564,19 @@ impl<'a> Context<'a> {
             }
         }
     }
+}
+
+/// Whether a value is among others: unknown when it is not, and one of them is null.
+fn contains(items: impl Iterator<Item = Value>, value: &Value) -> Option<bool> {
+    let mut all = Some(false);
+    for item in items {
+        match compare(value, &item, false) {
+            Some(Ordering::Equal) => return Some(true),
+            Some(_) => {}
+            None => all = None,
+        }
+    }
+    all
 }
 
 /// Whether the expression says that texts are compared by their bytes.

@@ -141,8 +141,10 @@ pub(super) enum Cast {
     Decimal(u32, u32),
     Float,
     Date,
-    DateTime,
-    Time,
+    /// `DATETIME(digits)`.
+    DateTime(u32),
+    /// `TIME(digits)`.
+    Time(u32),
     Json,
 }
 
@@ -245,6 +247,11 @@ impl Parser<'_> {
     /// Takes an expression.
     pub(super) fn expression(&mut self) -> Parsed<Expr> {
         self.binary(0)
+    }
+
+    /// Takes an expression without comparisons.
+    fn operand(&mut self) -> Parsed<Expr> {
+        self.binary(BIT_OR)
     }
 
     /// Takes an expression of operators that bind at least this tightly.
@@ -406,17 +413,17 @@ impl Parser<'_> {
                 Ok(test)
             }
             Infix::Between => {
-                let low = self.binary(BIT_OR)?;
+                let low = self.operand()?;
                 self.expect("AND")?;
-                let high = self.binary(BIT_OR)?;
+                let high = self.operand()?;
                 Ok(Expr::Between(Box::new([left, low, high])))
             }
             Infix::Like => {
-                let pattern = self.binary(BIT_OR)?;
-                let escape = if self.take("ESCAPE") { Some(self.binary(BIT_OR)?) } else { None };
+                let pattern = self.operand()?;
+                let escape = if self.take("ESCAPE") { Some(self.operand()?) } else { None };
                 Ok(Expr::Like(Box::new((left, pattern, escape))))
             }
-            _ => Ok(Expr::Regexp(Box::new((left, self.binary(BIT_OR)?)))),
+            _ => Ok(Expr::Regexp(Box::new((left, self.operand()?)))),
         }
     }
 

@@ -192,8 +192,10 @@ impl Parser<'_> {
             (Some(alias), _) => alias,
             // A column's heading leaves out its table, a text's its quotes.
             (None, Expr::Column(_, name)) => name.clone(),
-            (None, Expr::Value(Value::Text(text))) if matches!(first, Token::Text(..)) => {
-                text.clone()
+            (None, Expr::Value(Value::Text(text))) if is_text(first) => text.clone(),
+            // MySQL shows these three words in upper case, however they are written.
+            (None, Expr::Value(_)) if matches!(first, Token::Word(_)) => {
+                self.decode(&source.to_ascii_uppercase())?
             }
             // Bytes in a statement that are no text are shown as they can be.
             (None, _) => self
@@ -386,6 +388,11 @@ impl Parser<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a text literal begins with this token: `'x'`, `N'x'`, `_utf8mb4'x'`.
+const fn is_text(first: Token<'_>) -> bool {
+    matches!(first, Token::Text(..) | Token::Prefixed(b'n' | b'N', ..) | Token::Word([b'_', ..]))
 }
 
 /// Words between `SELECT` and its first item.

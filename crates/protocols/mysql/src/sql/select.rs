@@ -9,10 +9,11 @@ use super::SqlError;
 use super::catalogue;
 use super::compare::{compare, key};
 use super::evaluate::{Context, Frame, Name};
-use super::expression::Expr;
+use super::expression::{Expr, Scope};
 use super::number;
 use super::parser::Parsed;
 use super::query::{Item, Join, JoinKind, Limit, On, Order, Query, Select, Source};
+use super::variables;
 
 /// Columns and rows.
 pub(super) type Table = (Vec<Column>, Vec<Vec<Value>>);
@@ -39,6 +40,10 @@ impl Context<'_> {
         let (columns, rows) = self.query(query, None)?;
         if rows.iter().flatten().any(|cell| matches!(cell, Value::Tuple(_))) {
             return Err(SqlError::new(1241, "21000", "Operand should contain 1 column(s)"));
+        }
+        let mut rows = rows;
+        if query.limit.is_none() {
+            rows.truncate(self.rows_most()?);
         }
         let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
         if !query.counts_all {
@@ -80,6 +85,13 @@ impl Context<'_> {
             return Err(SqlError::new(1242, "21000", "Subquery returns more than 1 row"));
         }
         Ok(rows.into_iter().flatten().next().unwrap_or_default())
+    }
+
+    /// The rows that `SQL_SELECT_LIMIT` lets through, which JDBC sets for `setMaxRows`.
+    fn rows_most(&self) -> Parsed<usize> {
+        let variable = variables::find("sql_select_limit")?;
+        let most = variable.read(Scope::Any, self.state, self.session);
+        Ok(usize::try_from(number::whole(&most)).unwrap_or(usize::MAX))
     }
 
     fn limit(&mut self, limit: &Limit) -> Parsed<(usize, usize)> {

@@ -118,33 +118,9 @@ impl Context<'_> {
                 catalogue::find(self, database.as_ref(), table)?;
                 Ok(empty(INDEX))
             }
-            Subject::CreateDatabase(name) => {
-                let name = find_database(self.session, name)
-                    .ok_or_else(|| SqlError::unknown_database(name))?;
-                let create = format!(
-                    "CREATE DATABASE `{}` /*!40100 DEFAULT CHARACTER SET utf8mb4 COLLATE \
-                     utf8mb4_0900_ai_ci */ /*!80016 DEFAULT ENCRYPTION='N' */",
-                    name.replace('`', "``")
-                );
-                let rows =
-                    Rows { columns: headings(&["Database", "Create Database"]), rows: vec![] };
-                Ok(rows.cells(vec![Value::Text(name), create.into()]))
-            }
+            Subject::CreateDatabase(name) => self.create_database_text(name),
             Subject::CreateTable(database, table) => {
-                let own = catalogue::find(self, database.as_ref(), table)?;
-                let lines: Vec<String> = own
-                    .columns()
-                    .map(|(name, number)| {
-                        format!("  `{name}` {} DEFAULT NULL", catalogue::column_type(number))
-                    })
-                    .collect();
-                let create = format!(
-                    "CREATE TEMPORARY TABLE `{}` (\n{}\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4",
-                    own.name,
-                    lines.join(",\n")
-                );
-                let rows = Rows { columns: headings(&["Table", "Create Table"]), rows: vec![] };
-                Ok(rows.cells(vec![own.name.into(), create.into()]))
+                self.create_table_text(database.as_ref(), table)
             }
             Subject::CreateRoutine(kind, name) => self.create_routine(kind, name),
             Subject::RoutineStatus(kind) => self.routine_status(kind),
@@ -280,6 +256,33 @@ impl Context<'_> {
             });
         }
         Ok(rows)
+    }
+
+    fn create_database_text(&self, name: &Text) -> Parsed<Rows> {
+        let name =
+            find_database(self.session, name).ok_or_else(|| SqlError::unknown_database(name))?;
+        let create = format!(
+            "CREATE DATABASE `{}` /*!40100 DEFAULT CHARACTER SET utf8mb4 COLLATE \
+             utf8mb4_0900_ai_ci */ /*!80016 DEFAULT ENCRYPTION='N' */",
+            name.replace('`', "``")
+        );
+        let rows = Rows { columns: headings(&["Database", "Create Database"]), rows: vec![] };
+        Ok(rows.cells(vec![Value::Text(name), create.into()]))
+    }
+
+    fn create_table_text(&self, database: Option<&Text>, table: &Text) -> Parsed<Rows> {
+        let own = catalogue::find(self, database, table)?;
+        let line = |(name, number): (&str, bool)| {
+            format!("  `{name}` {} DEFAULT NULL", catalogue::column_type(number))
+        };
+        let lines: Vec<String> = own.columns().map(line).collect();
+        let create = format!(
+            "CREATE TEMPORARY TABLE `{}` (\n{}\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4",
+            own.name,
+            lines.join(",\n")
+        );
+        let rows = Rows { columns: headings(&["Table", "Create Table"]), rows: vec![] };
+        Ok(rows.cells(vec![own.name.into(), create.into()]))
     }
 
     fn create_routine(&mut self, kind: &str, name: &Text) -> Parsed<Rows> {

@@ -26,7 +26,6 @@ enum Default {
     Null,
     Int(i64),
     Text(&'static str),
-    Float(f64),
     /// Found by [`computed`].
     Computed,
 }
@@ -38,7 +37,6 @@ enum Kind {
     Flag,
     /// A whole number between two bounds, which a value outside is moved to.
     Int(i64, i64),
-    Float,
     Text,
     /// One of these words, or its number.
     Word(&'static [&'static str]),
@@ -82,7 +80,6 @@ impl Variable {
         match self.default {
             Default::Null => Value::Null,
             Default::Int(number) => Value::Int(number),
-            Default::Float(number) => Value::Float(number),
             Default::Text(text) => text.into(),
             Default::Computed => computed(self.name, state, session),
         }
@@ -197,13 +194,6 @@ impl Variable {
                 }
                 Ok(Value::Int(number.clamp(least, most)))
             }
-            Kind::Float => match value {
-                #[expect(clippy::cast_precision_loss, reason = "a float was asked for")]
-                Value::Int(number) => Ok(Value::Float(number as f64)),
-                Value::Float(_) => Ok(value),
-                Value::Decimal(_) => shown.parse().map(Value::Float).map_err(|_| wrong()),
-                _ => Err(SqlError::wrong_type(self.name)),
-            },
             Kind::Text => match value {
                 Value::Text(_) | Value::Null => Ok(value),
                 _ => Err(SqlError::wrong_type(self.name)),

@@ -332,6 +332,14 @@ impl Parser<'_> {
                 self.expect_symbol(")")?;
                 Ok(Expr::Call(name, arguments))
             }
+            "POSITION" => {
+                // `IN` would otherwise be read as the operator.
+                let wanted = self.operand()?;
+                self.expect("IN")?;
+                let arguments = vec![wanted, self.expression()?];
+                self.expect_symbol(")")?;
+                Ok(Expr::Call("LOCATE".into(), arguments))
+            }
             "EXTRACT" => {
                 let unit = self.any_name()?;
                 self.expect("FROM")?;
@@ -423,6 +431,7 @@ impl Parser<'_> {
             }
             self.expect_symbol(")")?;
         }
+        let digits = sizes.first().copied().unwrap_or(0).min(6);
         let length = || sizes.first().and_then(|n| usize::try_from(*n).ok());
         let cast = match name.as_str() {
             "CHAR" | "NCHAR" | "VARCHAR" => {
@@ -453,8 +462,8 @@ impl Parser<'_> {
             }
             "DOUBLE" | "FLOAT" | "REAL" => Cast::Float,
             "DATE" => Cast::Date,
-            "DATETIME" | "TIMESTAMP" => Cast::DateTime,
-            "TIME" => Cast::Time,
+            "DATETIME" | "TIMESTAMP" => Cast::DateTime(digits),
+            "TIME" => Cast::Time(digits),
             "JSON" => Cast::Json,
             _ => return self.error(),
         };

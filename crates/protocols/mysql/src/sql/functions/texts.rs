@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::fmt::Write;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use polyport_core::{Text, Value};
 use sha1::Digest;
 
@@ -117,7 +119,44 @@ pub(super) static FUNCTIONS: &[Function] = &[
         512 => digest::<sha2::Sha512>(c, v),
         _ => Ok(Value::Null),
     }),
+    strict("MD5", 1, 1, digest::<md5::Md5>),
+    strict("CRC32", 1, 1, |c, v| {
+        let bytes = to_bytes(argument(v, 0));
+        c.spend(bytes.len())?;
+        Ok(Value::Int(crc32(&bytes).into()))
+    }),
+    strict("TO_BASE64", 1, 1, |c, v| {
+        let bytes = to_bytes(argument(v, 0));
+        c.spend(bytes.len().saturating_mul(3))?;
+        Ok(to_base64(&bytes).into())
+    }),
+    strict("FROM_BASE64", 1, 1, |c, v| {
+        let mut bytes = to_bytes(argument(v, 0));
+        c.spend(bytes.len())?;
+        bytes.retain(|byte| !byte.is_ascii_whitespace());
+        let decoded = STANDARD.decode(&bytes);
+        Ok(decoded.map_or(Value::Null, |bytes| Value::Bytes(bytes.into())))
+    }),
     strict("FORMAT", 2, 3, format_number),
+    strict("INSERT", 4, 4, insert),
+    strict("BIN", 1, 1, |_, v| Ok(radix(number::unsigned(argument(v, 0)), 2).into())),
+    strict("OCT", 1, 1, |_, v| Ok(radix(number::unsigned(argument(v, 0)), 8).into())),
+    strict("CONV", 3, 3, |_, v| {
+        let bases = (whole(v, 1).unsigned_abs(), whole(v, 2).unsigned_abs());
+        let (Ok(from @ 2..=36), Ok(to @ 2..=36)) = (u32::try_from(bases.0), u32::try_from(bases.1))
+        else {
+            return Ok(Value::Null);
+        };
+        let text = text(v, 0);
+        let (negative, digits) = match text.trim().strip_prefix('-') {
+            Some(rest) => (true, rest.to_owned()),
+            None => (false, text.trim().to_owned()),
+        };
+        let number = digits.chars().map_while(|c| c.to_digit(from)).fold(0_u64, |number, digit| {
+            number.saturating_mul(from.into()).saturating_add(digit.into())
+        });
+        Ok(radix(if negative { number.wrapping_neg() } else { number }, to).into())
+    }),
     strict("XOR", 2, 2, |_, v| {
         let both = truth(argument(v, 0)).zip(truth(argument(v, 1)));
         Ok(both.map_or(Value::Null, |(a, b)| Value::Int(i64::from(a != b))))
@@ -255,7 +294,7 @@ fn pad(context: &mut Context<'_>, values: &[Value], left: bool) -> Parsed<Value>
         return Ok(whole.chars().take(wanted).collect::<String>().into());
     }
     if by.is_empty() {
-        return Ok("".into());
+        return Ok(Value::Null);
     }
     context.spend((wanted - length).saturating_mul(4))?;
     let padding: String = by.chars().cycle().take(wanted - length).collect();
@@ -299,6 +338,59 @@ fn digest<D: Digest>(context: &mut Context<'_>, values: &[Value]) -> Parsed<Valu
     let bytes = to_bytes(argument(values, 0));
     context.spend(bytes.len())?;
     Ok(hexadecimal(&D::digest(&bytes), false).into())
+}
+
+/// A number's digits in another base.
+fn radix(mut number: u64, base: u32) -> String {
+    let mut digits = Vec::new();
+    loop {
+        let digit = u32::try_from(number % u64::from(base)).unwrap_or(0);
+        digits.extend(char::from_digit(digit, base).map(|digit| digit.to_ascii_uppercase()));
+        number /= u64::from(base);
+        if number == 0 {
+            return digits.into_iter().rev().collect();
+        }
+    }
+}
+
+/// `INSERT('abcd', 2, 2, 'xyz')` is `axyzd`.
+fn insert(context: &mut Context<'_>, values: &[Value]) -> Parsed<Value> {
+    let (whole_text, new) = (text(values, 0), text(values, 3));
+    context.spend(whole_text.len() + new.len())?;
+    let length = whole_text.chars().count();
+    let skip = match usize::try_from(whole(values, 1) - 1) {
+        Ok(skip) if skip < length => skip,
+        _ => return Ok(Value::Text(whole_text)),
+    };
+    let cut = match usize::try_from(whole(values, 2)) {
+        Ok(cut) => cut,
+        Err(_) => length,
+    };
+    let mut made: String = whole_text.chars().take(skip).collect();
+    made.push_str(&new);
+    made.extend(whole_text.chars().skip(skip.saturating_add(cut)));
+    Ok(made.into())
+}
+
+/// Base 64 in lines of 76 characters, as MySQL writes it.
+fn to_base64(bytes: &[u8]) -> String {
+    let plain = STANDARD.encode(bytes);
+    let mut lines = String::with_capacity(plain.len() + plain.len() / 76);
+    for (index, c) in plain.chars().enumerate() {
+        if index > 0 && index % 76 == 0 {
+            lines.push('\n');
+        }
+        lines.push(c);
+    }
+    lines
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |sum: u32, byte: &u8| {
+        let mixed = sum ^ u32::from(*byte);
+        (0..8).fold(mixed, |sum, _| if sum & 1 == 1 { sum >> 1 ^ 0xedb8_8320 } else { sum >> 1 })
+    };
+    !bytes.iter().fold(u32::MAX, step)
 }
 
 /// `FORMAT(1234.5, 2)` is `1,234.50`.

@@ -79,6 +79,19 @@ pub(super) static FUNCTIONS: &[Function] = &[
     strict("MINUTE", 1, 1, |_, v| Ok(of_clock(v, |seconds, _| seconds / 60 % 60))),
     strict("SECOND", 1, 1, |_, v| Ok(of_clock(v, |seconds, _| seconds % 60))),
     strict("MICROSECOND", 1, 1, |_, v| Ok(of_clock(v, |_, micros| micros))),
+    strict("SEC_TO_TIME", 1, 1, |_, v| {
+        let seconds = number::float(argument(v, 0)).clamp(-3_020_399.0, 3_020_399.0);
+        let span = SignedDuration::try_from_secs_f64(seconds).ok();
+        Ok(span.map_or(Value::Null, |span| Value::Time(Time::Span(span))))
+    }),
+    strict("TIME_TO_SEC", 1, 1, |_, v| Ok(of_clock(v, |seconds, _| seconds))),
+    strict("TO_DAYS", 1, 1, |_, v| {
+        // Day 719,528 is the first of 1970.
+        let days = |at: DateTime| at.duration_since(jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0));
+        Ok(of_point(v, |at| Value::Int(days(at).as_secs().div_euclid(86_400) + 719_528)))
+    }),
+    strict("ADDTIME", 2, 2, |_, v| Ok(moved(v, 1))),
+    strict("SUBTIME", 2, 2, |_, v| Ok(moved(v, -1))),
     strict("DATEDIFF", 2, 2, |_, v| {
         let days = date_time(argument(v, 0)).zip(date_time(argument(v, 1))).and_then(|(a, b)| {
             a.date().since((TimeUnit::Day, b.date())).ok().map(|span| span.get_days())
@@ -184,6 +197,22 @@ fn date_time(value: &Value) -> Option<DateTime> {
 
 fn of_point(values: &[Value], part: impl Fn(DateTime) -> Value) -> Value {
     date_time(argument(values, 0)).map_or(Value::Null, part)
+}
+
+/// A time moved by a span of time. What was text stays text.
+fn moved(values: &[Value], sign: i32) -> Value {
+    let Some(Time::Span(by)) = time(argument(values, 1)) else { return Value::Null };
+    let by = by * sign;
+    let sum = match time(argument(values, 0)) {
+        Some(Time::Span(span)) => span.checked_add(by).map(Time::Span),
+        Some(Time::DateTime(at)) => at.checked_add(by).ok().map(Time::DateTime),
+        Some(Time::Date(_)) | None => None,
+    };
+    match (sum, argument(values, 0)) {
+        (None, _) => Value::Null,
+        (Some(sum), Value::Text(_)) => sum.to_string().into(),
+        (Some(sum), _) => Value::Time(sum),
+    }
 }
 
 fn of_clock(values: &[Value], part: impl Fn(i64, i64) -> i64) -> Value {

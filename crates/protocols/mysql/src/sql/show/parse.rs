@@ -57,29 +57,13 @@ impl Parser<'_> {
                 Subject::Index(database, table)
             }
             "CREATE" => self.create()?,
-            "PROCEDURE" | "FUNCTION" => {
-                let kind = if word == "PROCEDURE" { "PROCEDURE" } else { "FUNCTION" };
-                if self.take("CODE") {
-                    self.skip_statement()?;
-                    NO_CODE
-                } else {
-                    self.expect("STATUS")?;
-                    Subject::RoutineStatus(kind)
-                }
-            }
+            "PROCEDURE" => self.routines("PROCEDURE")?,
+            "FUNCTION" => self.routines("FUNCTION")?,
             "VARIABLES" => Subject::Variables(scope),
             "STATUS" => Subject::Status,
             "WARNINGS" => Subject::Warnings(false),
             "ERRORS" => Subject::Warnings(true),
-            "COUNT" => {
-                self.expect_symbol("(")?;
-                self.expect_symbol("*")?;
-                self.expect_symbol(")")?;
-                match self.take_any(&["WARNINGS", "ERRORS"]) {
-                    Some(kind) => Subject::CountWarnings(kind == "ERRORS"),
-                    None => return self.error(),
-                }
-            }
+            "COUNT" => self.count()?,
             "PROCESSLIST" => Subject::Processes(full),
             "GRANTS" => Subject::Grants(if self.take("FOR") { self.user()? } else { None }),
             "STORAGE" if self.take("ENGINES") => ENGINES,
@@ -110,6 +94,25 @@ impl Parser<'_> {
             _ => return self.replication(&word, &before),
         };
         Ok(subject)
+    }
+
+    fn routines(&mut self, kind: &'static str) -> Parsed<Subject> {
+        if self.take("CODE") {
+            self.skip_statement()?;
+            return Ok(NO_CODE);
+        }
+        self.expect("STATUS")?;
+        Ok(Subject::RoutineStatus(kind))
+    }
+
+    fn count(&mut self) -> Parsed<Subject> {
+        self.expect_symbol("(")?;
+        self.expect_symbol("*")?;
+        self.expect_symbol(")")?;
+        match self.take_any(&["WARNINGS", "ERRORS"]) {
+            Some(kind) => Ok(Subject::CountWarnings(kind == "ERRORS")),
+            None => self.error(),
+        }
     }
 
     /// What the binary log's users ask.

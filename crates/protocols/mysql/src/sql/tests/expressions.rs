@@ -15,9 +15,11 @@ fn a_heading_is_the_alias_or_the_source_to_the_letter() {
         ("select 1 a", "a"),
         ("select 1 'a b'", "a b"),
         ("select 'it''s'", "it's"),
-        ("select NULL from dual", "NULL"),
+        ("select null from dual", "NULL"),
+        ("select true", "TRUE"),
+        ("select N'x'", "x"),
         ("select /* x */ 1 /* y */", "1"),
-        ("select _utf8mb4'x'", "_utf8mb4'x'"),
+        ("select _utf8mb4'x'", "x"),
         ("select 'x' like 'y'", "'x' like 'y'"),
     ] {
         assert_eq!(client.rows(text).0, [heading], "{text}");
@@ -179,6 +181,23 @@ fn operators_and_functions_give_what_mysql_gives() {
         ("@@session.autocommit", "1"),
         ("@@global.autocommit", "1"),
         ("count(*)", "1"),
+        ("position('b' in 'abc')", "2"),
+        ("bin(5)", "101"),
+        ("oct(8)", "10"),
+        ("conv('ff', 16, 10)", "255"),
+        ("insert('abcd', 2, 2, 'xyz')", "axyzd"),
+        ("md5('a')", "0cc175b9c0f1b6a831c399e269772661"),
+        ("crc32('a')", "3904355907"),
+        ("to_base64('abc')", "YWJj"),
+        ("from_base64('YWJj')", "b'abc'"),
+        ("lpad('a', 3, '')", "NULL"),
+        ("sec_to_time(3661)", "01:01:01"),
+        ("time_to_sec('01:01:01')", "3661"),
+        ("to_days('2020-01-02')", "737791"),
+        ("addtime('10:00:00', '01:00:00')", "11:00:00"),
+        ("cast('2020-01-02 10:11:12.5' as datetime)", "2020-01-02 10:11:13"),
+        ("cast('2020-01-02 10:11:12.55' as datetime(1))", "2020-01-02 10:11:12.600000"),
+        ("cast('10:11:12.5' as time)", "10:11:13"),
     ] {
         assert_eq!(client.row(&format!("select {expression}")), value, "{expression}");
     }

@@ -273,6 +273,16 @@ fn connections_are_killed_by_number() {
 }
 
 #[test]
+fn a_limit_of_the_session_holds_for_queries_without_their_own() {
+    let mut client = Client::new();
+    client.done("set SQL_SELECT_LIMIT=2");
+    assert_eq!(client.rows("select * from information_schema.collations").1.len(), 2);
+    assert_eq!(client.rows("select * from information_schema.collations limit 3").1.len(), 3);
+    client.done("set SQL_SELECT_LIMIT=DEFAULT");
+    assert_eq!(client.rows("select * from information_schema.collations").1.len(), 25);
+}
+
+#[test]
 fn counts_of_the_last_statement_can_be_asked_for() {
     let mut client = Client::new();
     client.rows("select engine from information_schema.engines");

@@ -159,7 +159,6 @@ pub(in super::super) static TABLE: &[Variable] = &[
     int("max_seeks_for_key", ANY, 1, ANY),
     int("max_sort_length", 1_024, 4, 8_388_608),
     int("max_sp_recursion_depth", 0, 0, 255),
-    variable("max_statement_time", Default::Float(0.0), Kind::Float),
     int("max_user_connections", 0, 0, U32).read_only(),
     int("min_examined_row_limit", 0, 0, ANY),
     int("net_buffer_length", 16_384, 1_024, 1_048_576).read_only(),
