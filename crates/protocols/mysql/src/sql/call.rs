@@ -7,7 +7,7 @@ use polyport_core::{Text, Value};
 
 use super::lexer::{Lexer, Token};
 use super::literal::{self, Language};
-use super::parser::{DEPTH_MOST, Parser, lower};
+use super::parser::{LITERAL_DEPTH_MOST, Parser, lower};
 use super::state::State;
 use super::{Action, Then};
 
@@ -43,7 +43,7 @@ pub(super) fn quick<'t>(
                     arguments.push(as_argument(state.variable(&name)));
                     variables.push(Some(name));
                 }
-                _ => arguments.push(reader.value(depth.min(DEPTH_MOST))?),
+                _ => arguments.push(reader.value(depth.min(LITERAL_DEPTH_MOST))?),
             }
             if !reader.take_symbol(",") {
                 break;
@@ -75,7 +75,7 @@ impl Parser<'_> {
     /// as terms of an expression, so that long lists pass.
     pub(super) fn plain_argument(&mut self, depth: usize) -> Option<Value> {
         let mut reader = Reader { lexer: self.lexer(), token: self.token, start: self.start };
-        let value = reader.value(depth.min(DEPTH_MOST))?;
+        let value = reader.value(depth.min(LITERAL_DEPTH_MOST))?;
         matches!(reader.token, Token::Symbol("," | ")")).then(|| {
             self.go_on(reader.lexer, reader.start, reader.token);
             value

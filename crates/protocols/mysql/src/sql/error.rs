@@ -89,11 +89,7 @@ impl SqlError {
 
     /// 1436: the statement nests too deeply.
     pub(super) fn too_deep(most: usize) -> Self {
-        Self::new(
-            1436,
-            "HY000",
-            format!("The statement nests more than {most} deep (limits.depth)"),
-        )
+        Self::new(1436, "HY000", format!("The statement nests more than {most} deep"))
     }
 
     /// 3170: the statement computes for too long or with too much memory.

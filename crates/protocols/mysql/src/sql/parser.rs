@@ -6,8 +6,12 @@ use super::SqlError;
 use super::lexer::{Dialect, Lexer, Token};
 use super::literal::{self, Language};
 
-/// The deepest nesting whatever `limits.depth` says, because each level takes stack.
-pub(super) const DEPTH_MOST: usize = 200;
+/// The deepest nesting of expressions whatever `limits.depth` says, because each level takes up
+/// to 30 KiB of stack in a build that is not optimised. A query within another counts as two.
+pub(super) const DEPTH_MOST: usize = 50;
+
+/// The deepest nesting of plain literals in `CALL` whatever `limits.depth` says.
+pub(super) const LITERAL_DEPTH_MOST: usize = 200;
 
 /// Nodes of one statement's expressions. Plain literals as arguments of `CALL` are not counted.
 pub(super) const NODES_MOST: usize = 100_000;
@@ -293,7 +297,7 @@ pub(super) fn is_reserved(word: &[u8]) -> bool {
 }
 
 /// Words that are no names, as far as they would otherwise be read as an alias or a column.
-const RESERVED: [&str; 58] = [
+pub(super) const RESERVED: [&str; 58] = [
     "ALL",
     "AND",
     "AS",

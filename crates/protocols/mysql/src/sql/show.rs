@@ -52,6 +52,7 @@ pub(super) enum Subject {
     Warnings(bool),
     CountWarnings(bool),
     Processes(bool),
+    Privileges,
     /// Of a user; `None` is the own one.
     Grants(Option<Text>),
     /// A table of the catalogue, shown under other headings: its name, its columns, and what they
@@ -145,6 +146,7 @@ impl Context<'_> {
                 Ok(Rows::new([heading]).cells(vec![count]))
             }
             Subject::Processes(full) => self.processes(*full),
+            Subject::Privileges => Ok(privileges()),
             Subject::Grants(user) => self.grants(user.as_ref()),
             Subject::Catalogue(table, names) => self.listed(table, names),
             Subject::Nothing(list) => Ok(empty(list)),
@@ -430,6 +432,20 @@ impl Context<'_> {
             places.iter().map(|place| row.get(*place).cloned().unwrap_or_default()).collect()
         };
         Ok(rows.into_iter().map(pick).collect())
+    }
+}
+
+/// The rights that `SHOW GRANTS` may list.
+fn privileges() -> Rows {
+    let rows = [
+        ["Execute", "Functions,Procedures", "To execute stored routines"],
+        ["Super", "Server Admin", "To do everything"],
+        ["Usage", "Server Admin", "No privileges - allow connect only"],
+    ];
+    let cells = |row: [&'static str; 3]| row.map(Value::from).to_vec();
+    Rows {
+        columns: headings(&["Privilege", "Context", "Comment"]),
+        rows: rows.into_iter().map(cells).collect(),
     }
 }
 

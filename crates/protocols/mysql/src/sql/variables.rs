@@ -277,6 +277,10 @@ fn computed(name: &str, state: &State, session: &Session) -> Value {
         "hostname" => super::clock::hostname().into(),
         "port" => Value::Int(state.port.into()),
         "pseudo_thread_id" => Value::Int(session.connection().id.into()),
+        "have_openssl" | "have_ssl" => {
+            // Whether this connection could have it is known by whether it has it.
+            if state.cipher.is_empty() { "DISABLED" } else { "YES" }.into()
+        }
         "system_time_zone" => super::clock::system_zone().into(),
         "timestamp" => super::clock::unix_seconds().into(),
         "warning_count" => Value::Int(state.warnings().into()),

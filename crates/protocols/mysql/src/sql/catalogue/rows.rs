@@ -7,7 +7,7 @@ use polyport_core::{Connection, Function, Stage, Text, Type, Value};
 use super::super::charset::{COLLATIONS, SETS};
 use super::super::evaluate::Context;
 use super::super::expression::Scope;
-use super::super::parser::Parsed;
+use super::super::parser::{Parsed, RESERVED};
 use super::super::variables;
 use super::{DEFINITIONS, Definition, databases};
 
@@ -118,6 +118,12 @@ pub(super) fn engines(_: &mut Context<'_>, own: &Definition) -> Rows {
         ("XA", "NO".into()),
         ("SAVEPOINTS", "NO".into()),
     ])])
+}
+
+pub(super) fn keywords(_: &mut Context<'_>, own: &Definition) -> Rows {
+    let row =
+        |word: &&str| own.row(&[("WORD", (*word).to_owned().into()), ("RESERVED", Value::Int(1))]);
+    Ok(RESERVED.iter().map(row).collect())
 }
 
 pub(super) fn plugins(_: &mut Context<'_>, own: &Definition) -> Rows {

@@ -290,7 +290,7 @@ impl Parser<'_> {
     /// Takes a function that may have a syntax of its own.
     fn function(&mut self, word: &[u8]) -> Parsed<Expr> {
         let own = |name: &&str| word.eq_ignore_ascii_case(name.as_bytes());
-        if is_reserved(word) && !RESERVED_FUNCTIONS.iter().any(|name| own(name)) {
+        if is_reserved(word) && !RESERVED_FUNCTIONS.iter().any(own) {
             return self.error();
         }
         let name = self.decode(word)?;

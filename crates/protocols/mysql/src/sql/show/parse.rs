@@ -69,7 +69,7 @@ impl Parser<'_> {
             "STORAGE" if self.take("ENGINES") => ENGINES,
             "ENGINES" => ENGINES,
             "PLUGINS" => PLUGINS,
-            "PRIVILEGES" => Subject::Nothing("Privilege Context Comment"),
+            "PRIVILEGES" => Subject::Privileges,
             "CHARSET" => CHARSETS,
             "CHARACTER" if self.take("SET") => CHARSETS,
             "COLLATION" => COLLATIONS,

@@ -168,6 +168,42 @@ fn nesting_is_bounded_whatever_nests() {
 }
 
 #[test]
+fn the_deepest_statement_that_is_let_in_has_room_on_the_stack() {
+    let limits = Limits { depth: 100_000, ..Limits::default() };
+    let mut client = Client::with(limits, "call *");
+    for (open, middle, close) in [
+        ("(", "1", ")"),
+        ("-", "@a", ""),
+        ("not ", "1", ""),
+        ("abs(", "1", ")"),
+        ("case when ", "1", " then 1 end"),
+        ("(select ", "1", ")"),
+        ("if(1, ", "1", ", 1)"),
+        ("1 + (2 * ", "1", ")"),
+        ("1 in (1, ", "1", ")"),
+        ("exists(select ", "1", ")"),
+        ("(select * from (select ", "1", ") t)"),
+        ("(select count(*) from information_schema.engines where 1 = ", "1", ")"),
+    ] {
+        let deepest = (1..300)
+            .map(|depth| format!("select {}{middle}{}", open.repeat(depth), close.repeat(depth)))
+            .take_while(|text| client.run(text).is_ok())
+            .count();
+        assert!((10..300).contains(&deepest), "{open}: {deepest}");
+    }
+    let deepest = (1..300)
+        .map(|depth| format!("call echo({}1+1{})", "[".repeat(depth), "]".repeat(depth)))
+        .take_while(|text| client.run(text).is_ok())
+        .count();
+    assert!((20..300).contains(&deepest), "{deepest}");
+    let deepest = (1..300)
+        .map(|depth| format!("call echo({}1{})", "[".repeat(depth), "]".repeat(depth)))
+        .take_while(|text| client.run(text).is_ok())
+        .count();
+    assert!((100..300).contains(&deepest), "{deepest}");
+}
+
+#[test]
 fn long_chains_nest_nothing() {
     let mut client = Client::new();
     for (between, count) in
