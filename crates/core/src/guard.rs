@@ -45,6 +45,7 @@ pub(crate) struct Guard<'s> {
     began: Instant,
     name: &'s str,
     outcome: Option<bool>,
+    ended: Option<Instant>,
     running: Option<Running>,
 }
 
@@ -70,7 +71,8 @@ impl<'s> Guard<'s> {
             ));
         }
         let running = Some(Running(connection.clone()));
-        Ok(Self { session, user, began: Instant::now(), name, outcome: None, running })
+        let began = Instant::now();
+        Ok(Self { session, user, began, name, outcome: None, ended: None, running })
     }
 
     /// Permits an operation on something other than a function.
@@ -94,7 +96,8 @@ impl<'s> Guard<'s> {
     pub(crate) fn look(session: &'s Session) -> Self {
         let user = session.account().load_full();
         let began = Instant::now();
-        Self { session, user, began, name: "", outcome: Some(true), running: None }
+        let (outcome, ended, running) = (Some(true), None, None);
+        Self { session, user, began, name: "", outcome, ended, running }
     }
 
     /// Resolves a function's name through the user and permits the call.
@@ -145,9 +148,12 @@ impl<'s> Guard<'s> {
     }
 
     /// Notes the outcome, which is counted when the guard is dropped; without a note it counts as
-    /// a failure, since the operation was cut off.
-    pub(crate) fn note<T>(&mut self, result: &Result<T, Fault>) {
+    /// a failure, since the operation was cut off. Returns how long the operation took.
+    pub(crate) fn note<T>(&mut self, result: &Result<T, Fault>) -> Duration {
+        let now = Instant::now();
         self.outcome = Some(result.is_ok());
+        self.ended = Some(now);
+        now.saturating_duration_since(self.began)
     }
 
     /// Hands over the mark that the call is running, for a stream that outlives it.
@@ -162,7 +168,7 @@ impl Drop for Guard<'_> {
             return;
         }
         let connection = self.session.connection();
-        let now = Instant::now();
+        let now = self.ended.unwrap_or_else(Instant::now);
         let took = now.saturating_duration_since(self.began);
         let good = self.outcome.unwrap_or(false);
         let counters = &connection.stats.counters;

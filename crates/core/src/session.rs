@@ -271,7 +271,10 @@ impl Session {
     ) -> Result<Reply, Fault> {
         let (mut guard, function) = Guard::call(self, name)?;
         let mut result = self.run(&guard, &function, arguments, scope).await;
-        guard.note(&result);
+        let took = guard.note(&result);
+        if matches!(function.body, Body::Inline(_)) && took > INLINE_LIMIT {
+            warn_of_slow(&function, took);
+        }
         if let Ok(reply) = &mut result {
             let deadline = deadline(&guard, scope);
             keep_streams(reply, &mut guard, deadline);
@@ -300,9 +303,7 @@ impl Session {
             Body::Inline(body) => {
                 let call = Call::new(self.clone(), scope, None);
                 let run = AssertUnwindSafe(|| body(&call, function.bound(values)));
-                let result = std::panic::catch_unwind(run);
-                warn_if_slow(function, guard.began());
-                result.unwrap_or_else(|payload| Err(panicked(&*payload)))
+                std::panic::catch_unwind(run).unwrap_or_else(|payload| Err(panicked(&*payload)))
             }
             Body::Async(body) => {
                 let call = Call::new(self.clone(), scope, None);
@@ -432,9 +433,8 @@ fn keep_streams(reply: &mut Reply, guard: &mut Guard<'_>, deadline: Option<Insta
     }
 }
 
-fn warn_if_slow(function: &Function, began: Instant) {
-    let took = began.elapsed();
-    if took > INLINE_LIMIT && function.slow_runs().fetch_add(1, Relaxed).is_power_of_two() {
+fn warn_of_slow(function: &Function, took: Duration) {
+    if function.slow_runs().fetch_add(1, Relaxed).is_power_of_two() {
         tracing::warn!(
             target: "polyport::calls",
             function = function.name(),
