@@ -194,7 +194,7 @@ impl Parser<'_> {
             (None, Expr::Column(_, name)) => name.clone(),
             (None, Expr::Value(Value::Text(text))) if is_text(first) => text.clone(),
             // MySQL shows these three words in upper case, however they are written.
-            (None, Expr::Value(_)) if matches!(first, Token::Word(_)) => {
+            (None, Expr::Value(_)) if source.iter().all(u8::is_ascii_alphabetic) => {
                 self.decode(&source.to_ascii_uppercase())?
             }
             // Bytes in a statement that are no text are shown as they can be.

@@ -17,6 +17,8 @@ fn a_heading_is_the_alias_or_the_source_to_the_letter() {
         ("select 'it''s'", "it's"),
         ("select null from dual", "NULL"),
         ("select true", "TRUE"),
+        ("select date '2020-01-02'", "date '2020-01-02'"),
+        ("select .5e1", ".5e1"),
         ("select N'x'", "x"),
         ("select /* x */ 1 /* y */", "1"),
         ("select _utf8mb4'x'", "x"),
