@@ -77,6 +77,14 @@ pub(crate) fn begin(out: &mut Vec<u8>) -> usize {
 /// Ends a packet that [`begin`] began; one that is too long becomes several.
 pub(crate) fn end(out: &mut Vec<u8>, begun: usize, sequence: &mut u8) {
     let length = out.len() - begun - HEADER;
+    if length < MOST {
+        put_header(out, begun, length, sequence);
+    } else {
+        split(out, begun, length, sequence);
+    }
+}
+
+fn split(out: &mut Vec<u8>, begun: usize, length: usize, sequence: &mut u8) {
     let more = length / MOST;
     out.resize(out.len() + more * HEADER, 0);
     // From the back, each piece moves by as many headers as will stand before it.
@@ -87,13 +95,16 @@ pub(crate) fn end(out: &mut Vec<u8>, begun: usize, sequence: &mut u8) {
     }
     for piece in 0..=more {
         let size = (length - piece * MOST).min(MOST);
-        let at = begun + piece * (HEADER + MOST);
-        let [a, b, c, ..] = size.to_le_bytes();
-        if let Some(header) = out.get_mut(at..at + HEADER) {
-            header.copy_from_slice(&[a, b, c, *sequence]);
-        }
-        *sequence = sequence.wrapping_add(1);
+        put_header(out, begun + piece * (HEADER + MOST), size, sequence);
     }
+}
+
+fn put_header(out: &mut [u8], at: usize, length: usize, sequence: &mut u8) {
+    let [a, b, c, ..] = length.to_le_bytes();
+    if let Some(header) = out.get_mut(at..at + HEADER) {
+        header.copy_from_slice(&[a, b, c, *sequence]);
+    }
+    *sequence = sequence.wrapping_add(1);
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! Running statements and sending what they answer.
 
+use std::pin::pin;
+
+use futures_util::FutureExt as _;
 use polyport_core::{Arguments, Fault, Interrupt, Reply, Rows, Stream, Text, Value};
 use polyport_wire::Ended;
 
@@ -50,8 +53,8 @@ impl Client {
             };
             (action, rest) = (next, rest.get(used..).unwrap_or_default());
             self.line.charset = self.desk.state.results();
-            if self.line.wire.is_output_high() {
-                self.line.wire.flush().await?;
+            if let Err(ended) = self.line.relieve().await {
+                return self.stopped(ended).map(drop);
             }
         }
     }
@@ -71,7 +74,7 @@ impl Client {
                 self.done(0, style.more, None);
             }
             Action::Wait(time, rows) => {
-                match self.line.wire.during(tokio::time::sleep(time)).await {
+                match self.line.wire.during(Box::pin(tokio::time::sleep(time))).await {
                     Ok(()) => {}
                     Err(Ended::Interrupted(Interrupt::Call)) => {
                         self.line.guest.connection().clear_call_interrupt();
@@ -99,10 +102,14 @@ impl Client {
             let answer = own.map_or(Answer::Nothing { affected: 0 }, Answer::Table);
             return self.answers(vec![answer], name, style).await;
         }
-        let call = self.desk.session.call(name, Arguments::positional(arguments));
-        match self.line.wire.during(call).await {
+        let result = {
+            // Pinned here, the call is not moved, and so not kept in several places.
+            let call = pin!(self.desk.session.call(name, Arguments::positional(arguments)));
+            self.line.wire.during(call).await
+        };
+        match result {
             Ok(Ok(reply)) if then == Then::Answer => self.reply(reply, name, style).await,
-            Ok(Ok(reply)) => self.keep(reply, name, then, style).await,
+            Ok(Ok(reply)) => Box::pin(self.keep(reply, name, then, style)).await,
             Ok(Err(fault)) if then == Then::Answer => Ok(self.fault(&fault, name)),
             Ok(Err(fault)) => Ok(self.fault_of(Routine::Function, &fault, name)),
             Err(ended) => self.stopped(ended),
@@ -167,10 +174,11 @@ impl Client {
                     Went::Well
                 }
                 Answer::Table(rows) => self.table(&rows, style, more).await?,
+                // Streams are rare, and their futures too large to be kept by each connection.
                 Answer::Stream(stream) if stream.columns().is_empty() => {
-                    self.gathered(stream, name, style, more).await?
+                    Box::pin(self.gathered(stream, name, style, more)).await?
                 }
-                Answer::Stream(stream) => self.stream(stream, name, style, more).await?,
+                Answer::Stream(stream) => Box::pin(self.stream(stream, name, style, more)).await?,
             };
             if went == Went::Wrong {
                 return Ok(went);
@@ -194,8 +202,8 @@ impl Client {
             if let Err(error) = self.row(&kinds, cells, style.format) {
                 return Ok(self.fail(&error));
             }
-            if self.line.wire.is_output_high() {
-                self.line.wire.flush().await?;
+            if let Err(ended) = self.line.relieve().await {
+                return self.stopped(ended);
             }
         }
         self.desk.state.answered(Some(rows.rows.len()));
@@ -248,21 +256,12 @@ impl Client {
         Ok(Went::Well)
     }
 
-    /// The next item of a stream. A stream that never waits is still stopped between writes.
+    /// The next item of a stream.
     async fn next_item(
         &mut self,
         stream: &mut Stream,
     ) -> Result<Option<Result<Value, Fault>>, Ended> {
-        use futures_util::FutureExt as _;
-
-        if self.line.wire.is_output_high() {
-            self.line.wire.flush().await?;
-            let interrupt = self.line.guest.connection().interrupted().now_or_never();
-            match interrupt {
-                None | Some(Interrupt::Close(polyport_core::Reason::Shutdown)) => {}
-                Some(interrupt) => return Err(Ended::Interrupted(interrupt)),
-            }
-        }
+        self.line.relieve().await?;
         if let Some(item) = stream.next().now_or_never() {
             return Ok(item);
         }
