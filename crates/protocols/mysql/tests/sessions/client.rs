@@ -9,33 +9,33 @@ use polyport_wire::{Accepted, Duplex, Protocol, TlsAcceptor};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
 
-pub const MULTI_STATEMENTS: u32 = 1 << 16;
-pub const MULTI_RESULTS: u32 = 1 << 17;
-pub const PLUGIN_AUTH: u32 = 1 << 19;
-pub const SESSION_TRACK: u32 = 1 << 23;
-pub const DEPRECATE_EOF: u32 = 1 << 24;
+pub(crate) const MULTI_STATEMENTS: u32 = 1 << 16;
+pub(crate) const MULTI_RESULTS: u32 = 1 << 17;
+pub(crate) const PLUGIN_AUTH: u32 = 1 << 19;
+pub(crate) const SESSION_TRACK: u32 = 1 << 23;
+pub(crate) const DEPRECATE_EOF: u32 = 1 << 24;
 const TLS: u32 = 1 << 11;
 const BASE: u32 = 1 | 1 << 9 | 1 << 15;
 
 /// What most clients ask for.
-pub const USUAL: u32 = BASE | 1 << 3 | MULTI_RESULTS | PLUGIN_AUTH | 1 << 21;
+pub(crate) const USUAL: u32 = BASE | 1 << 3 | MULTI_RESULTS | PLUGIN_AUTH | 1 << 21;
 
 /// A server that holds connections and no socket.
-pub struct Server {
-    pub core: Core,
-    pub mysql: Arc<Mysql>,
-    pub listener: Arc<Listener>,
-    pub tls: Option<TlsAcceptor>,
+pub(crate) struct Server {
+    pub(crate) core: Core,
+    pub(crate) mysql: Arc<Mysql>,
+    pub(crate) listener: Arc<Listener>,
+    pub(crate) tls: Option<TlsAcceptor>,
     /// Bytes that the pipe to a client holds.
-    pub pipe: usize,
+    pub(crate) pipe: usize,
 }
 
 impl Server {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(Config::default(), Limits::default())
     }
 
-    pub fn with(config: Config, limits: Limits) -> Self {
+    pub(crate) fn with(config: Config, limits: Limits) -> Self {
         let databases = vec!["polyport".into(), "test".into()];
         let core = Core::new(Settings { limits, databases, keep_users: None }).unwrap();
         crate::functions::furnish(&core);
@@ -45,7 +45,7 @@ impl Server {
     }
 
     /// Opens a connection without reading the hello.
-    pub fn open(&self) -> (DuplexStream, JoinHandle<()>) {
+    pub(crate) fn open(&self) -> (DuplexStream, JoinHandle<()>) {
         let (ours, theirs) = tokio::io::duplex(self.pipe);
         let guest = self.core.admit("mysql", Peer::Memory, &self.listener).expect("a place");
         let accepted = Accepted { io: Box::new(theirs), guest, tls: self.tls.clone() };
@@ -53,7 +53,7 @@ impl Server {
     }
 
     /// Opens a connection and reads the hello.
-    pub async fn greet(&self) -> Client {
+    pub(crate) async fn greet(&self) -> Client {
         let (io, task) = self.open();
         let hello = Vec::new();
         let mut client =
@@ -63,11 +63,11 @@ impl Server {
     }
 
     /// Opens a connection and logs in as `testuser`.
-    pub async fn login(&self) -> Client {
+    pub(crate) async fn login(&self) -> Client {
         self.login_with(USUAL, Login::default()).await
     }
 
-    pub async fn login_with(&self, capabilities: u32, login: Login<'_>) -> Client {
+    pub(crate) async fn login_with(&self, capabilities: u32, login: Login<'_>) -> Client {
         let mut client = self.greet().await;
         match client.login(capabilities, login).await {
             Packet::Ok { .. } => client,
@@ -78,11 +78,11 @@ impl Server {
 
 /// Who logs in, and how.
 #[derive(Clone, Copy)]
-pub struct Login<'a> {
-    pub user: &'a str,
-    pub password: &'a str,
-    pub database: &'a str,
-    pub plugin: &'a str,
+pub(crate) struct Login<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) password: &'a str,
+    pub(crate) database: &'a str,
+    pub(crate) plugin: &'a str,
 }
 
 impl Default for Login<'_> {
@@ -92,17 +92,17 @@ impl Default for Login<'_> {
     }
 }
 
-pub struct Client {
-    pub io: Box<dyn Duplex>,
-    pub sequence: u8,
-    pub capabilities: u32,
-    pub hello: Vec<u8>,
-    pub task: Option<JoinHandle<()>>,
+pub(crate) struct Client {
+    pub(crate) io: Box<dyn Duplex>,
+    pub(crate) sequence: u8,
+    pub(crate) capabilities: u32,
+    pub(crate) hello: Vec<u8>,
+    pub(crate) task: Option<JoinHandle<()>>,
 }
 
 /// One packet of an answer.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Packet {
+pub(crate) enum Packet {
     Ok { affected: u8, status: u16, rest: Vec<u8> },
     Error { errno: u16, state: String, message: String },
     End { status: u16 },
@@ -111,15 +111,15 @@ pub enum Packet {
 
 /// A result set, with the status it ended with.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Set {
-    pub columns: Vec<(String, u8)>,
-    pub rows: Vec<Vec<u8>>,
-    pub status: u16,
+pub(crate) struct Set {
+    pub(crate) columns: Vec<(String, u8)>,
+    pub(crate) rows: Vec<Vec<u8>>,
+    pub(crate) status: u16,
 }
 
 /// What a command answers.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
+pub(crate) enum Answer {
     Ok { affected: u8, status: u16 },
     Error { errno: u16, state: String, message: String },
     Set(Set),
@@ -127,37 +127,37 @@ pub enum Answer {
 
 impl Answer {
     /// The rows of a result set as text, `NULL` for nulls.
-    pub fn texts(&self) -> Vec<Vec<String>> {
+    pub(crate) fn texts(&self) -> Vec<Vec<String>> {
         let Self::Set(set) = self else { panic!("{self:?}") };
         set.rows.iter().map(|row| cells(row)).collect()
     }
 
-    pub fn columns(&self) -> Vec<&str> {
+    pub(crate) fn columns(&self) -> Vec<&str> {
         let Self::Set(set) = self else { panic!("{self:?}") };
         set.columns.iter().map(|(name, _)| name.as_str()).collect()
     }
 
-    pub fn errno(&self) -> u16 {
+    pub(crate) fn errno(&self) -> u16 {
         let Self::Error { errno, .. } = self else { panic!("{self:?}") };
         *errno
     }
 }
 
 impl Client {
-    pub fn salt(&self) -> Vec<u8> {
+    pub(crate) fn salt(&self) -> Vec<u8> {
         let end = self.hello.iter().skip(1).position(|byte| *byte == 0).unwrap() + 1;
         let mut salt = self.hello[end + 5..end + 13].to_vec();
         salt.extend_from_slice(&self.hello[end + 32..end + 44]);
         salt
     }
 
-    pub fn connection_id(&self) -> u32 {
+    pub(crate) fn connection_id(&self) -> u32 {
         let end = self.hello.iter().skip(1).position(|byte| *byte == 0).unwrap() + 1;
         u32::from_le_bytes(self.hello[end + 1..end + 5].try_into().unwrap())
     }
 
     /// Reads one message, which may have come in several packets.
-    pub async fn read(&mut self) -> Vec<u8> {
+    pub(crate) async fn read(&mut self) -> Vec<u8> {
         let mut payload = Vec::new();
         loop {
             let mut header = [0; 4];
@@ -174,17 +174,17 @@ impl Client {
         }
     }
 
-    pub async fn send(&mut self, payload: &[u8]) {
+    pub(crate) async fn send(&mut self, payload: &[u8]) {
         let bytes = self.framed(payload);
         self.io.write_all(&bytes).await.unwrap();
         self.io.flush().await.unwrap();
     }
 
     /// The payload in packets, numbered on from the last.
-    pub fn framed(&mut self, payload: &[u8]) -> Vec<u8> {
+    pub(crate) fn framed(&mut self, payload: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut pieces: Vec<&[u8]> = payload.chunks(0xff_ffff).collect();
-        if payload.len() % 0xff_ffff == 0 {
+        if payload.len().is_multiple_of(0xff_ffff) {
             pieces.push(b"");
         }
         for piece in pieces {
@@ -196,13 +196,13 @@ impl Client {
         bytes
     }
 
-    pub async fn login(&mut self, capabilities: u32, login: Login<'_>) -> Packet {
+    pub(crate) async fn login(&mut self, capabilities: u32, login: Login<'_>) -> Packet {
         let payload = self.login_payload(capabilities, login);
         self.send(&payload).await;
         self.finish_login(login).await
     }
 
-    pub fn login_payload(&mut self, capabilities: u32, login: Login<'_>) -> Vec<u8> {
+    pub(crate) fn login_payload(&mut self, capabilities: u32, login: Login<'_>) -> Vec<u8> {
         self.capabilities = capabilities;
         let answer = answer(login.plugin, login.password, &self.salt());
         let mut payload = fixed_part(capabilities);
@@ -222,7 +222,7 @@ impl Client {
     }
 
     /// Answers what the server asks until it lets us in or refuses.
-    pub async fn finish_login(&mut self, login: Login<'_>) -> Packet {
+    pub(crate) async fn finish_login(&mut self, login: Login<'_>) -> Packet {
         loop {
             let payload = self.read().await;
             match payload.as_slice() {
@@ -243,7 +243,7 @@ impl Client {
     }
 
     /// Asks for TLS and begins its handshake without waiting, as every client does.
-    pub async fn start_tls(&mut self, tls: tokio_rustls::TlsConnector) {
+    pub(crate) async fn start_tls(&mut self, tls: tokio_rustls::TlsConnector) {
         let request = fixed_part(USUAL | TLS);
         let bytes = self.framed(&request);
         let (pipe, _) = tokio::io::duplex(1);
@@ -254,7 +254,7 @@ impl Client {
         self.io = Box::new(tls.connect(name, together).await.unwrap());
     }
 
-    pub fn parse(&self, payload: &[u8]) -> Packet {
+    pub(crate) fn parse(&self, payload: &[u8]) -> Packet {
         let u16_at = |at: usize| u16::from_le_bytes([payload[at], payload[at + 1]]);
         match payload[0] {
             0x00 => {
@@ -273,29 +273,29 @@ impl Client {
         }
     }
 
-    pub async fn command(&mut self, code: u8, rest: &[u8]) {
+    pub(crate) async fn command(&mut self, code: u8, rest: &[u8]) {
         self.sequence = 0;
         self.send(&[&[code], rest].concat()).await;
     }
 
     /// Sends a command and reads its answers, up to the last.
-    pub async fn ask(&mut self, code: u8, rest: &[u8]) -> Vec<Answer> {
+    pub(crate) async fn ask(&mut self, code: u8, rest: &[u8]) -> Vec<Answer> {
         self.command(code, rest).await;
         self.answers(false).await
     }
 
-    pub async fn query(&mut self, text: &str) -> Vec<Answer> {
+    pub(crate) async fn query(&mut self, text: &str) -> Vec<Answer> {
         self.ask(3, text.as_bytes()).await
     }
 
     /// The only answer of a query.
-    pub async fn one(&mut self, text: &str) -> Answer {
+    pub(crate) async fn one(&mut self, text: &str) -> Answer {
         let mut all = self.query(text).await;
         assert_eq!(all.len(), 1, "{all:?}");
         all.remove(0)
     }
 
-    pub async fn answers(&mut self, binary: bool) -> Vec<Answer> {
+    pub(crate) async fn answers(&mut self, binary: bool) -> Vec<Answer> {
         let mut all = Vec::new();
         loop {
             let answer = self.answer(binary).await;
@@ -344,7 +344,7 @@ impl Client {
     }
 
     /// Prepares a statement and returns its id.
-    pub async fn prepare(&mut self, text: &str) -> u32 {
+    pub(crate) async fn prepare(&mut self, text: &str) -> u32 {
         self.command(0x16, text.as_bytes()).await;
         let payload = self.read().await;
         assert_eq!(payload[0], 0, "{payload:?}");
@@ -358,7 +358,7 @@ impl Client {
         u32::from_le_bytes(payload[1..5].try_into().unwrap())
     }
 
-    pub async fn execute(&mut self, id: u32, parameters: &[u8]) -> Vec<Answer> {
+    pub(crate) async fn execute(&mut self, id: u32, parameters: &[u8]) -> Vec<Answer> {
         let mut payload = id.to_le_bytes().to_vec();
         payload.extend_from_slice(&[0, 1, 0, 0, 0]);
         payload.extend_from_slice(parameters);
@@ -367,7 +367,7 @@ impl Client {
     }
 
     /// Reads the error that the server sends on its own account, and sees it close.
-    pub async fn farewell(&mut self) -> (u16, String) {
+    pub(crate) async fn farewell(&mut self) -> (u16, String) {
         self.sequence = 0;
         let payload = self.read().await;
         let Packet::Error { errno, message, .. } = self.parse(&payload) else {
@@ -378,12 +378,12 @@ impl Client {
     }
 
     /// Waits for the server's end of the connection.
-    pub async fn is_closed(&mut self) -> bool {
+    pub(crate) async fn is_closed(&mut self) -> bool {
         matches!(self.io.read(&mut [0]).await, Ok(0))
     }
 
     /// Waits until the server is done with the connection.
-    pub async fn gone(mut self) {
+    pub(crate) async fn gone(mut self) {
         let task = self.task.take().unwrap();
         drop(self);
         task.await.unwrap();
@@ -402,7 +402,7 @@ fn fixed_part(capabilities: u32) -> Vec<u8> {
     payload
 }
 
-pub fn answer(plugin: &str, password: &str, salt: &[u8]) -> Vec<u8> {
+pub(crate) fn answer(plugin: &str, password: &str, salt: &[u8]) -> Vec<u8> {
     match plugin {
         "caching_sha2_password" => sha256_answer(password, salt),
         "mysql_clear_password" => [password.as_bytes(), b"\0"].concat(),

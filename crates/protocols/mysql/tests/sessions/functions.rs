@@ -8,7 +8,7 @@ use polyport_core::{
 
 /// Registers the functions and adds the users `testuser`, whose calls may take three seconds, and
 /// `root`, who sees the figures and no functions.
-pub fn furnish(core: &Core) {
+pub(crate) fn furnish(core: &Core) {
     core.register(functions()).unwrap();
     let names = [
         "myadd", "echo", "typed", "nrows", "one", "empty", "nothing", "mixed", "logic", "boom",
