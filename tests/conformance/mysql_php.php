@@ -31,8 +31,11 @@ function all_sets(PDOStatement $statement): array
 {
     $sets = [];
     do {
-        if ($statement->columnCount()) {
-            $sets[] = $statement->fetchAll(PDO::FETCH_ASSOC);
+        // With real prepared statements PDO shows the closing OK of a procedure as one more set,
+        // empty, with the columns of the last; MariaDB 10.11's procedures look the same to it.
+        $rows = $statement->columnCount() ? $statement->fetchAll(PDO::FETCH_ASSOC) : [];
+        if ($rows) {
+            $sets[] = $rows;
         }
     } while ($statement->nextRowset());
     return $sets;
