@@ -70,7 +70,9 @@ impl Desk {
     pub(crate) fn plan(&mut self, payload: &[u8], config: &Config) -> Plan {
         let command = match Command::read(payload) {
             Ok(command) => command,
-            Err(malformed) => return Plan::Error(error(1835, "HY000", malformed.to_string())),
+            Err(malformed) => {
+                return Plan::Error(SqlError::new(1835, "HY000", malformed.to_string()));
+            }
         };
         let planned = match command {
             Command::Query(text) => return self.query(text),
@@ -97,7 +99,7 @@ impl Desk {
             Command::SetOption(option) => self.set_option(option),
             Command::Fetch { statement } => Err(self.statements.no_cursor(statement)),
             Command::ResetConnection => return Plan::Reset,
-            Command::Unknown(_) => Err(error(1047, "08S01", "Unknown command")),
+            Command::Unknown(_) => Err(SqlError::new(1047, "08S01", "Unknown command")),
         };
         planned.unwrap_or_else(Plan::Error)
     }
@@ -108,7 +110,7 @@ impl Desk {
             Ok((_, rest))
                 if !rest.is_empty() && !self.capabilities.has(Capabilities::MULTI_STATEMENTS) =>
             {
-                Plan::Error(second_statement(rest))
+                Plan::Error(SqlError::syntax(text, text.len() - rest.len()))
             }
             Ok((action, rest)) => {
                 Plan::Statement { action, rest: rest.to_vec(), format: Format::Text }
@@ -160,7 +162,7 @@ impl Desk {
         self.capabilities = match option {
             0 => self.capabilities.with(Capabilities::MULTI_STATEMENTS),
             1 => self.capabilities.without(Capabilities::MULTI_STATEMENTS),
-            _ => return Err(error(1047, "08S01", "Unknown command")),
+            _ => return Err(SqlError::new(1047, "08S01", "Unknown command")),
         };
         Ok(Plan::End)
     }
@@ -168,8 +170,8 @@ impl Desk {
     /// Ends a connection, or only its call.
     pub(crate) fn kill(&self, id: u32, only_call: bool) -> Result<(), SqlError> {
         self.session.kill(id, only_call).map_err(|fault| match fault.kind() {
-            Kind::NotFound => error(1094, "HY000", format!("Unknown thread id: {id}")),
-            _ => error(1095, "HY000", format!("You are not owner of thread {id}")),
+            Kind::NotFound => SqlError::new(1094, "HY000", format!("Unknown thread id: {id}")),
+            _ => SqlError::new(1095, "HY000", format!("You are not owner of thread {id}")),
         })
     }
 
@@ -230,20 +232,6 @@ pub(crate) fn statistics(guest: &Guest) -> String {
 /// Reads what [`Plan::ChangeUser`] carries.
 pub(crate) fn change_user(request: &[u8]) -> Option<ChangeUser<'_>> {
     ChangeUser::read(&mut crate::codec::Reader::new(request)).ok()
-}
-
-pub(crate) fn error(errno: u16, state: &'static str, message: impl Into<String>) -> SqlError {
-    SqlError { errno, state, message: message.into() }
-}
-
-/// The error of MySQL's parser for a second statement where only one is allowed.
-fn second_statement(rest: &[u8]) -> SqlError {
-    let near: String = String::from_utf8_lossy(rest).chars().take(80).collect();
-    let message = format!(
-        "You have an error in your SQL syntax; check the manual that corresponds to your MySQL \
-         server version for the right syntax to use near '{near}' at line 1"
-    );
-    error(1064, "42000", message)
 }
 
 fn quoted(text: &[u8], quote: u8) -> Vec<u8> {

@@ -145,7 +145,7 @@ impl Line {
     fn refuse_size(&mut self, too_large: packet::TooLarge) -> Stop {
         self.sequence = too_large.next;
         let text = "Got a packet bigger than 'max_allowed_packet' bytes";
-        self.error(&commands::error(1153, "08S01", text));
+        self.error(&SqlError::new(1153, "08S01", text));
         Stop::Told
     }
 
@@ -189,7 +189,7 @@ fn goodbye(ended: &Ended) -> Option<SqlError> {
             }
         },
     };
-    Some(commands::error(errno, state, message))
+    Some(SqlError::new(errno, state, message))
 }
 
 /// A connection that is logged in.

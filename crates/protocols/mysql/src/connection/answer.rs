@@ -9,7 +9,6 @@ use polyport_wire::Ended;
 use super::{Client, Stop};
 use crate::codec::Capabilities;
 use crate::codec::column::ColumnType;
-use crate::commands;
 use crate::config::Results;
 use crate::fault::{self, Place, Routine};
 use crate::resultset::{self, Answer, Format};
@@ -158,7 +157,7 @@ impl Client {
         let several = all.len() > 1;
         if several && !self.line.capabilities.has(Capabilities::MULTI_RESULTS) {
             let text = format!("PROCEDURE {name} can't return a result set in the given context");
-            return Ok(self.fail(&commands::error(1312, "0A000", text)));
+            return Ok(self.fail(&SqlError::new(1312, "0A000", text)));
         }
         let procedure = self.config().results == Results::Procedure
             && self.line.capabilities.has(Capabilities::MULTI_RESULTS);

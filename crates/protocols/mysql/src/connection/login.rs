@@ -57,7 +57,7 @@ pub(super) async fn log_in(
         let step = handshake.receive(&payload, |user| account(line, user));
         line.capabilities = handshake.capabilities();
         let Ok(step) = step else {
-            return Err(refuse(line, commands::error(1043, "08S01", "Bad handshake")));
+            return Err(refuse(line, SqlError::new(1043, "08S01", "Bad handshake")));
         };
         match (step, tls) {
             (Step::StartTls, Some(tls)) => cipher = start_tls(line, tls).await?,
@@ -74,7 +74,7 @@ pub(super) async fn log_in(
             (Step::WantsTls, _) | (Step::StartTls, None) => {
                 let text = "Connections using insecure transport are prohibited \
                             (protocols.mysql.require_tls)";
-                return Err(refuse(line, commands::error(3159, "HY000", text)));
+                return Err(refuse(line, SqlError::new(3159, "HY000", text)));
             }
         }
     }
@@ -91,7 +91,7 @@ pub(super) async fn change_user(
     request: &[u8],
 ) -> Result<Desk, Stop> {
     let Some(request) = commands::change_user(request) else {
-        return Err(refuse(line, commands::error(1043, "08S01", "Bad handshake")));
+        return Err(refuse(line, SqlError::new(1043, "08S01", "Bad handshake")));
     };
     let fresh = fresh_salt(line)?;
     let mut step = login.handshake.change_user(&request, fresh, |user| account(line, user));
@@ -103,13 +103,13 @@ pub(super) async fn change_user(
                 return welcome(line, session, login, &shown);
             }
             Step::StartTls | Step::WantsTls => {
-                return Err(refuse(line, commands::error(1043, "08S01", "Bad handshake")));
+                return Err(refuse(line, SqlError::new(1043, "08S01", "Bad handshake")));
             }
         }
         let payload = line.receive().await?;
         step = match login.handshake.receive(&payload, |user| account(line, user)) {
             Ok(step) => step,
-            Err(_) => return Err(refuse(line, commands::error(1043, "08S01", "Bad handshake"))),
+            Err(_) => return Err(refuse(line, SqlError::new(1043, "08S01", "Bad handshake"))),
         };
     }
 }
@@ -124,7 +124,7 @@ fn fresh_salt(line: &mut Line) -> Result<Salt, Stop> {
     match getrandom::fill(&mut random) {
         Ok(()) => Ok(handshake::salt(random)),
         Err(_) => {
-            Err(refuse(line, commands::error(1105, "HY000", "the system has no random numbers")))
+            Err(refuse(line, SqlError::new(1105, "HY000", "the system has no random numbers")))
         }
     }
 }
@@ -171,11 +171,11 @@ async fn check(line: &mut Line, handshake: &Handshake, shown: &Shown) -> Result<
 
 fn refusal(fault: &Fault, user: &str, host: &str, with_password: bool) -> SqlError {
     if fault.kind() == Kind::Busy {
-        return commands::error(1040, "08004", "Too many connections");
+        return SqlError::new(1040, "08004", "Too many connections");
     }
     let used = if with_password { "YES" } else { "NO" };
     let text = format!("Access denied for user '{user}'@'{host}' (using password: {used})");
-    commands::error(1045, "28000", text)
+    SqlError::new(1045, "28000", text)
 }
 
 /// Begins a session, in the database that was asked for, and says OK.

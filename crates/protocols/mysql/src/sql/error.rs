@@ -12,7 +12,7 @@ impl SqlError {
     }
 
     /// 1064 at an offset of the statement.
-    pub(super) fn syntax(text: &[u8], at: usize) -> Self {
+    pub(crate) fn syntax(text: &[u8], at: usize) -> Self {
         let (before, near) = text.split_at_checked(at).unwrap_or((text, b""));
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
         let near = near.get(..near.len().min(NEAR_CHARS * 4)).unwrap_or_default();
