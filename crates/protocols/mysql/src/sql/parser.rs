@@ -1,6 +1,6 @@
 //! A place in a statement, and the small steps that all parsing is made of.
 
-use polyport_core::Text;
+use polyport_core::{Text, Value};
 
 use super::SqlError;
 use super::lexer::{Dialect, Lexer, Token};
@@ -258,6 +258,21 @@ impl<'t> Parser<'t> {
         Ok(joined.into())
     }
 
+    /// Takes a string literal as a value. One that is no text in the connection's charset is bytes:
+    /// mysqlclient 2.3 and PHP's mysqli write a bytes argument without `_binary` before it.
+    pub(super) fn string(&mut self) -> Parsed<Value> {
+        let Token::Text(inside, quote) = self.token else { return self.error() };
+        match self.text() {
+            Ok(text) => Ok(Value::Text(text)),
+            Err(error) if error.errno == INVALID_TEXT => {
+                let bytes = literal::unescape(inside, quote, self.dialect(), self.language);
+                self.next();
+                Ok(Value::Bytes(bytes.into_owned().into()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     fn literal(&self, inside: &[u8], quote: u8) -> Parsed<Text> {
         let bytes = literal::unescape(inside, quote, self.dialect(), self.language);
         literal::text(bytes, self.dialect()).ok_or_else(|| invalid_text(inside))
@@ -283,12 +298,15 @@ pub(super) fn lower(text: &Text) -> Text {
     text.to_lowercase()
 }
 
-/// 1300, which MySQL answers to text that is none in the connection's charset.
+/// What MySQL answers to text that is none in the connection's charset.
+const INVALID_TEXT: u16 = 1300;
+
+/// The error for text that is none in the connection's charset.
 pub(super) fn invalid_text(bytes: &[u8]) -> SqlError {
     let bad = String::from_utf8_lossy(bytes.get(..bytes.len().min(32)).unwrap_or_default())
         .escape_default()
         .to_string();
-    SqlError::new(1300, "HY000", format!("Invalid utf8mb4 character string: '{bad}'"))
+    SqlError::new(INVALID_TEXT, "HY000", format!("Invalid utf8mb4 character string: '{bad}'"))
 }
 
 /// Whether the word is a name only in quotes.

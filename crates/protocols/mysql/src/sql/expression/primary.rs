@@ -20,7 +20,7 @@ impl Parser<'_> {
     pub(super) fn primary(&mut self) -> Parsed<Expr> {
         let call = self.language == Language::Call;
         match self.token {
-            Token::Text(..) => self.text().map(|text| Expr::Value(Value::Text(text))),
+            Token::Text(..) => self.string().map(Expr::Value),
             Token::Number(digits) => {
                 let value = literal::number(digits, self.language);
                 let value = value.ok_or_else(|| out_of_range(digits))?;

@@ -78,14 +78,18 @@ fn arguments_are_literals_of_both_languages() {
 }
 
 #[test]
-fn raw_bytes_arrive_in_a_binary_literal() {
+fn raw_bytes_arrive_with_and_without_a_mark_before_them() {
     let mut client = Client::new();
     let text = b"call echo(_binary'\xff\x00\\'')";
     let (action, _) = run(text, &[], &mut client.state, &client.session).unwrap();
     let Action::Call { arguments, .. } = action else { panic!("{action:?}") };
     assert_eq!(arguments, [Value::Bytes(b"\xff\0'".into())]);
-    let error = run(b"call echo('\xff')", &[], &mut client.state, &client.session).unwrap_err();
-    assert_eq!(error.errno, 1300);
+    let text = b"call echo('\xff\x00\\'')";
+    let (action, _) = run(text, &[], &mut client.state, &client.session).unwrap();
+    let Action::Call { arguments, .. } = action else { panic!("{action:?}") };
+    assert_eq!(arguments, [Value::Bytes(b"\xff\0'".into())]);
+    let error = run(b"show tables like '\xff'", &[], &mut client.state, &client.session);
+    assert_eq!(error.unwrap_err().errno, 1300);
 }
 
 #[test]
