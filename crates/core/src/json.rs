@@ -49,7 +49,22 @@ pub struct Json<'a>(pub &'a Value);
 
 impl Serialize for Json<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
+        Part { value: self.0, in_key: false }.serialize(to)
+    }
+}
+
+/// A value, or a part of one that is a key.
+struct Part<'a> {
+    value: &'a Value,
+    /// Whether this is within a key. JSON as text within JSON doubles its backslashes, so keys
+    /// within keys within keys would double them each time; within a key, they are not JSON.
+    in_key: bool,
+}
+
+impl Serialize for Part<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let part = |value| Part { value, in_key: self.in_key };
+        match self.value {
             Value::Null => to.serialize_unit(),
             Value::Bool(flag) => to.serialize_bool(*flag),
             Value::Int(number) => to.serialize_i64(*number),
@@ -62,7 +77,7 @@ impl Serialize for Json<'_> {
             Value::List(items) | Value::Tuple(items) | Value::Set(items) => {
                 let mut list = to.serialize_seq(Some(items.len()))?;
                 for item in items {
-                    list.serialize_element(&Self(item))?;
+                    list.serialize_element(&part(item))?;
                 }
                 list.end()
             }
@@ -73,9 +88,13 @@ impl Serialize for Json<'_> {
                         Value::Text(text) => map.serialize_key(text.as_str())?,
                         Value::Bytes(bytes) => map.serialize_key(&BASE64.encode(bytes))?,
                         Value::Time(time) => map.serialize_key(&time.to_string())?,
-                        other => map.serialize_key(&to_string(other))?,
+                        other if self.in_key => map.serialize_key(&other.to_string())?,
+                        other => {
+                            let key = Part { value: other, in_key: true };
+                            map.serialize_key(&serde_json::to_string(&key).unwrap_or_default())?;
+                        }
                     }
-                    map.serialize_value(&Self(value))?;
+                    map.serialize_value(&part(value))?;
                 }
                 map.end()
             }
@@ -135,6 +154,18 @@ mod tests {
             (Value::Null, Value::Bool(true)),
         ]);
         assert_eq!(to_string(&map), r#"{"z":1,"7":null,"null":true}"#);
+    }
+
+    #[test]
+    fn keys_within_keys_do_not_grow_with_each_level() {
+        let nest = |levels| {
+            (0..levels).fold(Value::from("\""), |key, _| Value::Map(vec![(key, Value::Int(1))]))
+        };
+        let size = |levels| to_string(&nest(levels)).len();
+        assert!(size(100) < 100 * size(1), "{} bytes", size(100));
+        assert_eq!(to_string(&nest(2)), r#"{"{\"\\\"\":1}":1}"#);
+        let pair = Value::Tuple(vec![Value::Int(1), Value::Null]);
+        assert_eq!(to_string(&Value::Map(vec![(pair, Value::Int(2))])), r#"{"[1,null]":2}"#);
     }
 
     #[test]
