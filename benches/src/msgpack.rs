@@ -89,7 +89,9 @@ impl Load {
         let mut buffer = Vec::new();
         stream.write_all(LOGIN).await?;
         while frames(&mut buffer).is_empty() {
-            stream.read_buf(&mut buffer).await?;
+            if stream.read_buf(&mut buffer).await? == 0 {
+                return Err("the server closed the connection at the login".into());
+            }
         }
         stream.write_all(&FRAME.repeat(self.in_flight)).await?;
         let mut sent = std::collections::VecDeque::from(vec![Instant::now(); self.in_flight]);
