@@ -43,6 +43,7 @@ impl Folder {
     }
 
     /// A folder that a command looks into while a server may have it.
+    #[cfg(feature = "cli")]
     pub(crate) fn visit(root: &Path) -> Self {
         Self { root: root.into(), _lock: None }
     }
