@@ -1,8 +1,9 @@
 //! What a function knows about the call it serves.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use tokio::time::Instant;
 
@@ -66,6 +67,28 @@ impl Call {
     #[must_use]
     pub const fn deadline(&self) -> Option<Instant> {
         self.scope.deadline
+    }
+
+    /// How many calls this one is inside of.
+    #[must_use]
+    pub const fn depth(&self) -> u8 {
+        self.scope.depth
+    }
+
+    /// A number that all calls share which one client's call led to, and no others. It is made
+    /// when first asked for, and calls made after that are of the same chain.
+    pub fn chain(&mut self) -> NonZeroU64 {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let next = || NonZeroU64::new(NEXT.fetch_add(1, Relaxed)).unwrap_or(NonZeroU64::MIN);
+        *self.scope.chain.get_or_insert_with(next)
+    }
+
+    /// The same call with less time: until then, if it had longer.
+    #[must_use]
+    pub fn until(mut self, deadline: Instant) -> Self {
+        let earlier = self.scope.deadline.map_or(deadline, |outer| outer.min(deadline));
+        self.scope.deadline = Some(earlier);
+        self
     }
 
     /// Whether nobody waits for the result any more. A plain function cannot be stopped from

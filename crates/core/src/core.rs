@@ -103,7 +103,16 @@ impl Core {
     /// # Errors
     /// [`Kind::Conflict`] when a name is taken, [`Kind::Syntax`] when one is no name.
     pub fn register(&self, functions: Vec<Function>) -> Result<(), Fault> {
-        self.0.functions.as_host().add(functions)
+        self.replace(&[], functions)
+    }
+
+    /// Removes the functions of these names and registers others, in one step that no call sees
+    /// half done; all of it or nothing. Calls that are running finish as they began.
+    ///
+    /// # Errors
+    /// As [`Core::register`].
+    pub fn replace(&self, old: &[Text], functions: Vec<Function>) -> Result<(), Fault> {
+        self.0.functions.as_host().replace(old, functions)
     }
 
     /// Registers an object's methods and properties.

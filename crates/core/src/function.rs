@@ -1,5 +1,6 @@
 //! Functions: a name, a signature, a help text and a body.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use crate::convert::FromValue;
 use crate::fault::{Fault, Kind};
 use crate::reply::{IntoReply, Reply};
 use crate::types::Type;
-use crate::value::{Text, Value};
+use crate::value::{Opaque, Text, Value};
 
 /// Arguments as a client sends them: by position, by name, or both.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,8 +43,13 @@ impl<T: Into<Value>> FromIterator<T> for Arguments {
     }
 }
 
+/// The dialect of a default that only the function's own language can make; its bytes are the text
+/// that stands for it in the signature. A body receives it where the argument is absent.
+pub const OWN_DEFAULT: &str = "own default";
+
 /// One parameter of a function.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a trait that a parameter has or not")]
 pub struct Param {
     /// The name, for arguments by name and for the signature.
     pub name: Text,
@@ -55,13 +61,18 @@ pub struct Param {
     pub default: Option<Value>,
     /// Whether this parameter takes all further positional arguments, as a list.
     pub rest: bool,
+    /// Whether this parameter takes all arguments by name that no other has, as a map.
+    pub named_rest: bool,
+    /// Whether an argument is taken by name only.
+    pub only_named: bool,
 }
 
 impl Param {
     /// A required parameter.
     pub fn new(name: impl Into<Text>, kind: Type) -> Self {
+        let (rest, named_rest, only_named) = (false, false, false);
         let nullable = kind == Type::Any;
-        Self { name: name.into(), kind, nullable, default: None, rest: false }
+        Self { name: name.into(), kind, nullable, default: None, rest, named_rest, only_named }
     }
 
     /// A required parameter of a Rust type.
@@ -77,6 +88,15 @@ impl Param {
         self
     }
 
+    /// Gives the parameter a default that only the function's own language can make, shown in the
+    /// signature as this text.
+    #[must_use]
+    pub fn or_own(mut self, shown: &str) -> Self {
+        let default = Opaque { dialect: OWN_DEFAULT, bytes: shown.as_bytes().into() };
+        self.default = Some(Value::Opaque(Arc::new(default)));
+        self
+    }
+
     /// Makes the parameter take all further positional arguments, as a list.
     #[must_use]
     pub fn rest(mut self) -> Self {
@@ -84,8 +104,46 @@ impl Param {
         self
     }
 
+    /// Makes the parameter take all arguments by name that no other parameter has, as a map.
+    #[must_use]
+    pub fn named_rest(mut self) -> Self {
+        self.named_rest = true;
+        self
+    }
+
+    /// Makes the parameter take its argument by name only.
+    #[must_use]
+    pub fn only_named(mut self) -> Self {
+        self.only_named = true;
+        self
+    }
+
+    /// Whether it takes one argument, by position or by name.
+    #[must_use]
+    pub const fn is_usual(&self) -> bool {
+        self.is_single() && !self.only_named
+    }
+
+    /// Whether it takes one argument of its own name.
+    #[must_use]
+    pub const fn is_single(&self) -> bool {
+        !self.rest && !self.named_rest
+    }
+
+    /// Whether a call without an argument for it fails.
+    #[must_use]
+    pub const fn is_required(&self) -> bool {
+        self.is_single() && self.default.is_none()
+    }
+
+    /// The default as a value, if it is one that can be told.
+    #[must_use]
+    pub fn known_default(&self) -> Option<&Value> {
+        self.default.as_ref().filter(|default| !is_own(default))
+    }
+
     fn coerce(&self, value: Value) -> Result<Value, Fault> {
-        if matches!(value, Value::Null) && self.nullable {
+        if matches!(value, Value::Null) && self.nullable || self.default.as_ref() == Some(&value) {
             return Ok(value);
         }
         self.kind.coerce(value).map_err(|value| self.refuse(&value))
@@ -97,6 +155,10 @@ impl Param {
         Fault::new(Kind::Type, format!("argument '{}' takes {wanted}, not {shown}", self.name))
             .with("parameter", self.name.clone())
     }
+}
+
+fn is_own(default: &Value) -> bool {
+    matches!(default, Value::Opaque(own) if own.dialect == OWN_DEFAULT)
 }
 
 /// What a function takes and gives.
@@ -112,8 +174,9 @@ impl Signature {
     /// How many arguments a call needs at least and takes at most; `None` is no upper bound.
     #[must_use]
     pub fn arity(&self) -> (usize, Option<usize>) {
-        let needed = self.params.iter().filter(|p| p.default.is_none() && !p.rest).count();
-        let most = (!self.params.iter().any(|p| p.rest)).then_some(self.params.len());
+        let single = || self.params.iter().filter(|param| param.is_single());
+        let needed = self.params.iter().filter(|param| param.is_required()).count();
+        let most = (single().count() == self.params.len()).then_some(self.params.len());
         (needed, most)
     }
 
@@ -126,7 +189,7 @@ impl Signature {
         let Arguments { positional, named } = arguments;
         let given = positional.len() + named.len();
         let simple = named.is_empty() && positional.len() == self.params.len();
-        if simple && !self.params.iter().any(|param| param.rest) {
+        if simple && self.params.iter().all(Param::is_usual) {
             return self.params.iter().zip(positional).map(|(p, v)| p.coerce(v)).collect();
         }
         let miss = |what: String| {
@@ -140,30 +203,40 @@ impl Signature {
 
         let mut slots: Vec<Option<Value>> = vec![None; self.params.len()];
         let mut left_over = Vec::new();
-        let plain = self.params.iter().take_while(|param| !param.rest).count();
+        let usual = self.params.iter().take_while(|param| param.is_usual()).count();
         for (index, value) in positional.into_iter().enumerate() {
-            match slots.get_mut(index).filter(|_| index < plain) {
+            match slots.get_mut(index).filter(|_| index < usual) {
                 Some(slot) => *slot = Some(value),
                 None => left_over.push(value),
             }
         }
-        match slots.get_mut(plain) {
+        match self.params.iter().position(|param| param.rest).and_then(|at| slots.get_mut(at)) {
             Some(rest) => *rest = Some(Value::List(left_over)),
             None if left_over.is_empty() => {}
-            None => return Err(miss(format!("takes at most {plain} arguments, got {given}"))),
+            None => return Err(miss(format!("takes at most {usual} arguments, got {given}"))),
         }
+        let mut others = Vec::new();
+        let mut other_names = HashSet::new();
+        let takes_others = self.params.iter().position(|param| param.named_rest);
         for (key, value) in named {
-            let slot = self.params.iter().position(|p| p.name == key && !p.rest);
+            let slot = self.params.iter().position(|p| p.name == key && p.is_single());
+            let mut is_new = || other_names.insert(key.clone());
             match slot.and_then(|index| slots.get_mut(index)) {
                 Some(slot @ None) => *slot = Some(value),
-                Some(Some(_)) => return Err(miss(format!("got argument '{key}' twice"))),
-                None => return Err(miss(format!("has no parameter '{key}'"))),
+                None if takes_others.is_none() => {
+                    return Err(miss(format!("has no parameter '{key}'")));
+                }
+                None if is_new() => others.push((Value::Text(key), value)),
+                Some(Some(_)) | None => return Err(miss(format!("got argument '{key}' twice"))),
             }
+        }
+        if let Some(slot) = takes_others.and_then(|index| slots.get_mut(index)) {
+            *slot = Some(Value::Map(others));
         }
         let mut bound = Vec::with_capacity(slots.len());
         for (param, slot) in self.params.iter().zip(slots) {
             match slot.or_else(|| param.default.clone()) {
-                Some(value) if param.rest => bound.push(value),
+                Some(value) if !param.is_single() => bound.push(value),
                 Some(value) => bound.push(param.coerce(value)?),
                 None => return Err(miss(format!("lacks argument '{}'", param.name))),
             }
@@ -176,20 +249,32 @@ impl Signature {
 impl fmt::Display for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(")?;
+        let mut starred = false;
         for (index, param) in self.params.iter().enumerate() {
-            let comma = if index == 0 { "" } else { ", " };
-            let star = if param.rest { "*" } else { "" };
-            write!(f, "{comma}{star}{}", param.name)?;
-            let typed = param.kind != Type::Any && !param.rest;
+            f.write_str(if index == 0 { "" } else { ", " })?;
+            if param.only_named && !starred {
+                f.write_str("*, ")?;
+            }
+            starred |= param.rest || param.only_named;
+            let star = match (param.rest, param.named_rest) {
+                (true, _) => "*",
+                (_, true) => "**",
+                _ => "",
+            };
+            write!(f, "{star}{}", param.name)?;
+            let typed = param.kind != Type::Any && param.is_single();
             if typed {
                 write!(f, ": {}", param.kind.name())?;
                 if param.nullable {
                     f.write_str(" | None")?;
                 }
             }
+            let is = if typed { " = " } else { "=" };
             match &param.default {
-                Some(value) if typed => write!(f, " = {value}")?,
-                Some(value) => write!(f, "={value}")?,
+                Some(Value::Opaque(own)) => {
+                    write!(f, "{is}{}", Text::from_utf8_lossy(own.bytes.clone()))?
+                }
+                Some(value) => write!(f, "{is}{value}")?,
                 None => {}
             }
         }
@@ -468,6 +553,39 @@ mod tests {
         let bound = signature().bind("f", Arguments::from_iter(["1", "x", "y", "z"])).unwrap();
         let rest = Value::List(vec!["y".into(), "z".into()]);
         assert_eq!(bound, [Value::Int(1), "x".into(), rest]);
+    }
+
+    /// As Python has it: `def f(a, *more, only, own=…, **others)`.
+    fn pythonic() -> Signature {
+        let params = vec![
+            Param::new("a", Type::Any),
+            Param::new("more", Type::Any).rest(),
+            Param::new("only", Type::Int).only_named(),
+            Param::new("own", Type::Int).or_own("<object>").only_named(),
+            Param::new("others", Type::Any).named_rest(),
+        ];
+        Signature { params, returns: Type::Any }
+    }
+
+    #[test]
+    fn takes_what_is_named_only_and_names_that_no_parameter_has() {
+        let text = "(a, *more, only: int, own: int = <object>, **others)";
+        assert_eq!(pythonic().to_string(), text);
+        let bare =
+            Signature { params: vec![Param::new("k", Type::Any).only_named()], returns: Type::Any };
+        assert_eq!(bare.to_string(), "(*, k)");
+        assert!(bare.bind("f", Arguments::from_iter([1])).is_err());
+
+        let given = Arguments::from_iter([1, 2, 3]).named("x", 5).named("only", "4");
+        let bound = pythonic().bind("f", given).unwrap();
+        let own = pythonic().params[3].default.clone().unwrap();
+        let more = Value::List(vec![Value::Int(2), Value::Int(3)]);
+        let others = Value::map([("x", 5)]);
+        assert_eq!(bound, [Value::Int(1), more, Value::Int(4), own, others]);
+
+        let twice = Arguments::from_iter([1]).named("only", 1).named("x", 1).named("x", 2);
+        let fault = pythonic().bind("f", twice).unwrap_err();
+        assert!(fault.message().ends_with("got argument 'x' twice"), "{fault}");
     }
 
     #[test]

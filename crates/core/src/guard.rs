@@ -4,6 +4,7 @@
 //! made only after the right was checked, with the clock and the counters running. So an operation
 //! that forgets one of these does not compile.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -196,15 +197,17 @@ impl Drop for Guard<'_> {
 pub(crate) struct Scope {
     pub(crate) deadline: Option<Instant>,
     pub(crate) depth: u8,
+    /// The same for all calls that one client's call led to, once a body has asked for it.
+    pub(crate) chain: Option<NonZeroU64>,
 }
 
 impl Scope {
     /// The scope of a call that a client makes.
-    pub(crate) const OUTER: Self = Self { deadline: None, depth: 0 };
+    pub(crate) const OUTER: Self = Self { deadline: None, depth: 0, chain: None };
 
     /// The scope of a call made inside another: the same deadline, one level down.
     pub(crate) fn inner(call: &Call) -> Self {
         let outer = call.scope();
-        Self { deadline: outer.deadline, depth: outer.depth + 1 }
+        Self { depth: outer.depth.saturating_add(1), ..outer }
     }
 }

@@ -28,10 +28,13 @@ impl Registry {
         self.table.load_full()
     }
 
-    /// Adds functions; all of them or none.
-    pub(crate) fn add(&self, functions: Vec<Function>) -> Result<(), Fault> {
+    /// Removes functions and adds others in their place; all of it or nothing.
+    pub(crate) fn replace(&self, old: &[Text], functions: Vec<Function>) -> Result<(), Fault> {
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let mut table = (*self.table.load_full()).clone();
+        for name in old {
+            table.remove(name);
+        }
         for function in functions {
             let name = function.shared_name();
             check(&name)?;
@@ -75,11 +78,23 @@ mod tests {
     #[test]
     fn adds_all_or_none() {
         let registry = Registry::default();
-        registry.add(vec![named("a"), named("b.c")]).unwrap();
-        let fault = registry.add(vec![named("d"), named("a")]).unwrap_err();
+        registry.replace(&[], vec![named("a"), named("b.c")]).unwrap();
+        let fault = registry.replace(&[], vec![named("d"), named("a")]).unwrap_err();
         assert_eq!(fault.kind(), Kind::Conflict);
         assert!(registry.find("d").is_none());
         assert!(registry.find("b.c").is_some());
+    }
+
+    #[test]
+    fn replaces_all_or_nothing() {
+        let registry = Registry::default();
+        registry.replace(&[], vec![named("a"), named("b"), named("kept")]).unwrap();
+        let old = ["a".into(), "b".into()];
+        assert!(registry.replace(&old, vec![named("a"), named("kept")]).is_err());
+        assert!(registry.find("b").is_some());
+        registry.replace(&old, vec![named("a"), named("c")]).unwrap();
+        assert!(registry.find("a").is_some() && registry.find("c").is_some());
+        assert!(registry.find("b").is_none());
     }
 
     #[test]

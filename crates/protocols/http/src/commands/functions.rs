@@ -65,12 +65,14 @@ impl Serialize for Parameter<'_> {
         map.serialize_entry("name", param.name.as_str())?;
         map.serialize_entry("type", type_name(param.kind))?;
         map.serialize_entry("nullable", &param.nullable)?;
-        map.serialize_entry("required", &(param.default.is_none() && !param.rest))?;
+        map.serialize_entry("required", &param.is_required())?;
         // Absent is no default; null is the default null.
-        if let Some(default) = &param.default {
+        if let Some(default) = param.known_default() {
             map.serialize_entry("default", &Json(default))?;
         }
         map.serialize_entry("rest", &param.rest)?;
+        map.serialize_entry("named_rest", &param.named_rest)?;
+        map.serialize_entry("only_named", &param.only_named)?;
         map.end()
     }
 }

@@ -63,20 +63,22 @@ fn path(name: &str, own: &Function) -> Value {
 }
 
 fn by_name(params: &[Param]) -> Value {
-    let named = || params.iter().filter(|param| !param.rest);
-    let needed: Vec<_> = named().filter(|p| p.default.is_none()).map(|p| p.name.as_str()).collect();
+    let named = || params.iter().filter(|param| param.is_single());
+    let needed: Vec<_> = named().filter(|p| p.is_required()).map(|p| p.name.as_str()).collect();
+    let others = params.iter().any(|param| param.named_rest);
     let properties: Map<_, _> = named().map(|p| (p.name.to_string(), parameter(p))).collect();
     json!({
         "type": "object",
         "properties": properties,
         "required": needed,
-        "additionalProperties": false,
+        "additionalProperties": others,
     })
 }
 
 fn by_position(params: &[Param]) -> Value {
-    let plain: Vec<_> = params.iter().filter(|param| !param.rest).map(parameter).collect();
-    let needed = params.iter().filter(|p| p.default.is_none() && !p.rest).count();
+    let usual = || params.iter().filter(|param| param.is_usual());
+    let plain: Vec<_> = usual().map(parameter).collect();
+    let needed = usual().filter(|param| param.is_required()).count();
     let rest = params.iter().any(|param| param.rest);
     // An empty `prefixItems` is not allowed.
     if plain.is_empty() {
@@ -87,7 +89,7 @@ fn by_position(params: &[Param]) -> Value {
 
 fn parameter(param: &Param) -> Value {
     let mut schema = schema(param.kind, param.nullable);
-    if let (Some(default), Value::Object(schema)) = (&param.default, &mut schema) {
+    if let (Some(default), Value::Object(schema)) = (param.known_default(), &mut schema) {
         let default = serde_json::to_value(Json(default)).unwrap_or(Value::Null);
         schema.insert("default".into(), default);
     }
