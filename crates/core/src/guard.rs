@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use jiff::Zoned;
 use tokio::time::Instant;
 
 use crate::call::Call;
@@ -17,6 +18,7 @@ use crate::fault::{Fault, Kind};
 use crate::function::Function;
 use crate::rights::{Target, Verb};
 use crate::session::Session;
+use crate::stats::SlowCall;
 use crate::users::User;
 
 /// State that opens only to a guard.
@@ -157,6 +159,30 @@ impl<'s> Guard<'s> {
         now.saturating_duration_since(self.began)
     }
 
+    #[cold]
+    fn note_slow(&self, took: Duration, good: bool) {
+        let connection = self.session.connection();
+        connection.stats.counters.calls_slow.fetch_add(1, Relaxed);
+        tracing::warn!(
+            target: "polyport::slow",
+            protocol = connection.protocol,
+            connection = connection.id,
+            user = %self.user.name,
+            name = self.name,
+            good,
+            took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            "slow call"
+        );
+        self.session.core().stats().was_slow(SlowCall {
+            ended: Zoned::now(),
+            took,
+            name: self.name.into(),
+            user: self.user.name.clone(),
+            protocol: connection.protocol,
+            good,
+        });
+    }
+
     /// Hands over the mark that the call is running, for a stream that outlives it.
     pub(crate) fn keep_running(&mut self) -> Option<Running> {
         self.running.take()
@@ -177,6 +203,10 @@ impl Drop for Guard<'_> {
         counter.fetch_add(1, Relaxed);
         connection.stats.latency.record(took);
         connection.touch_at(now);
+        let slow = self.session.core().limits().slow_s;
+        if !slow.is_zero() && took > slow {
+            self.note_slow(took, good);
+        }
         if self.session.core().logs_calls() {
             tracing::info!(
                 target: "polyport::calls",

@@ -47,6 +47,10 @@ pub struct Limits {
     pub waiting_calls: usize,
     /// Calls of functions inside functions, one within the other. Default 16.
     pub call_depth: u8,
+    /// Seconds after which a call counts as slow, is logged and is listed by `stats.slow_calls`; 0
+    /// is never. Default 1.
+    #[serde(with = "seconds")]
+    pub slow_s: Duration,
     /// Items of a stream gathered for a protocol that has no streams. Default 1,000,000.
     pub gathered_items: usize,
 }
@@ -75,6 +79,7 @@ impl Default for Limits {
             threads: 64,
             waiting_calls: 10_000,
             call_depth: 16,
+            slow_s: Duration::from_secs(1),
             gathered_items: 1_000_000,
         }
     }

@@ -1,12 +1,17 @@
 //! What the server counts. No protocol counts by itself; all are rendered from one snapshot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use jiff::Zoned;
 use tokio::time::Instant;
+
+#[cfg(doc)]
+use crate::limits::Limits;
+use crate::value::Text;
 
 /// Upper bounds of the latency buckets, in microseconds; a last bucket has no bound.
 pub const BUCKETS_US: [u64; 17] = [
@@ -98,6 +103,8 @@ counters! {
         calls_good: AtomicU64 => u64,
         /// Calls and other operations that failed.
         calls_bad: AtomicU64 => u64,
+        /// Calls and other operations that took longer than [`Limits::slow_s`].
+        calls_slow: AtomicU64 => u64,
         /// Calls and streams that are running.
         in_flight: AtomicI64 => i64,
         /// Bytes received.
@@ -116,18 +123,104 @@ pub struct ProtocolStats {
     pub latency: Histogram,
 }
 
+/// What a worker, a process that runs functions, is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WorkerState {
+    /// It was started and has not said which functions it has.
+    #[default]
+    Starting,
+    /// It takes calls.
+    Ready,
+    /// It takes no more calls and ends when those it has are done.
+    Draining,
+    /// It is gone, and another is to be started in its place.
+    Down,
+}
+
+impl WorkerState {
+    /// The state in one word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Draining => "draining",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// One place for a worker, and what the workers that had it have done.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WorkerStats {
+    /// The pool, workers that run the same functions.
+    pub pool: Text,
+    /// The number of the place in its pool, from 0.
+    pub index: u32,
+    /// The process that has the place, 0 while there is none.
+    pub pid: u32,
+    /// What that process is doing.
+    pub state: WorkerState,
+    /// Which version of the application it runs, from 1; each reload makes the next.
+    pub generation: u64,
+    /// Calls that the place has been given.
+    pub calls: u64,
+    /// Calls that it has now.
+    pub running: u32,
+    /// Bytes of memory that the process has, as last seen.
+    pub memory_bytes: u64,
+    /// How often a process had to be replaced that had not been told to end.
+    pub restarts: u64,
+}
+
+/// Tells what the workers are doing now.
+pub type WorkerSource = dyn Fn() -> Vec<WorkerStats> + Send + Sync;
+
+/// A call that took longer than [`Limits::slow_s`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct SlowCall {
+    /// When it ended, by the wall clock.
+    pub ended: Zoned,
+    /// How long it took.
+    pub took: Duration,
+    /// The name that was called.
+    pub name: Text,
+    /// The caller.
+    pub user: Text,
+    /// The protocol that it came through.
+    pub protocol: &'static str,
+    /// Whether it succeeded.
+    pub good: bool,
+}
+
+/// Slow calls that are remembered; the oldest gives way.
+pub const SLOW_CALLS_KEPT: usize = 100;
+
 /// All that the server counts.
-#[derive(Debug)]
 pub struct Stats {
     /// When the server began, by the wall clock.
     pub began: Zoned,
     started: Instant,
     protocols: RwLock<BTreeMap<&'static str, Arc<ProtocolStats>>>,
+    workers: ArcSwapOption<Box<WorkerSource>>,
+    slow_calls: Mutex<VecDeque<SlowCall>>,
+}
+
+impl std::fmt::Debug for Stats {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stats").field("total", &self.total()).finish_non_exhaustive()
+    }
 }
 
 impl Default for Stats {
     fn default() -> Self {
-        Self { began: Zoned::now(), started: Instant::now(), protocols: RwLock::default() }
+        Self {
+            began: Zoned::now(),
+            started: Instant::now(),
+            protocols: RwLock::default(),
+            workers: ArcSwapOption::empty(),
+            slow_calls: Mutex::default(),
+        }
     }
 }
 
@@ -149,6 +242,32 @@ impl Stats {
     #[must_use]
     pub fn protocols(&self) -> BTreeMap<&'static str, Arc<ProtocolStats>> {
         self.protocols.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets whoever runs workers tell what they are doing.
+    pub fn set_workers(&self, source: Box<WorkerSource>) {
+        self.workers.store(Some(Arc::new(source)));
+    }
+
+    /// What each worker is doing; none when no functions run in workers.
+    #[must_use]
+    pub fn workers(&self) -> Vec<WorkerStats> {
+        self.workers.load().as_ref().map_or_else(Vec::new, |source| source())
+    }
+
+    /// The last slow calls, the oldest first; at most [`SLOW_CALLS_KEPT`].
+    #[must_use]
+    pub fn slow_calls(&self) -> Vec<SlowCall> {
+        let slow = self.slow_calls.lock().unwrap_or_else(PoisonError::into_inner);
+        slow.iter().cloned().collect()
+    }
+
+    pub(crate) fn was_slow(&self, call: SlowCall) {
+        let mut slow = self.slow_calls.lock().unwrap_or_else(PoisonError::into_inner);
+        if slow.len() == SLOW_CALLS_KEPT {
+            slow.pop_front();
+        }
+        slow.push_back(call);
     }
 
     /// The counters of all protocols together.

@@ -3,6 +3,7 @@
 use crate::function::Function;
 use crate::reply::Rows;
 use crate::stats::Counts;
+use crate::time::Time;
 use crate::value::Value;
 
 pub(super) fn functions() -> Vec<Function> {
@@ -26,6 +27,44 @@ pub(super) fn functions() -> Vec<Function> {
                     let mut row = vec![Value::from(name)];
                     row.extend(counts(&stats.counters.read()).into_iter().map(|(_, value)| value));
                     table.push(row);
+                }
+                Ok::<_, crate::Fault>(table)
+            }),
+        Function::build("stats.workers")
+            .help("The processes that run functions: process number, state, calls, memory.")
+            .inline(|call, _| {
+                let columns = ["pool", "worker", "pid", "state", "generation", "calls"];
+                let more = ["running", "memory_bytes", "restarts"];
+                let mut table = Rows::new(columns.into_iter().chain(more));
+                for worker in call.session().stats()?.workers() {
+                    table.push(vec![
+                        Value::Text(worker.pool),
+                        worker.index.into(),
+                        worker.pid.into(),
+                        worker.state.word().into(),
+                        worker.generation.into(),
+                        worker.calls.into(),
+                        worker.running.into(),
+                        worker.memory_bytes.into(),
+                        worker.restarts.into(),
+                    ]);
+                }
+                Ok::<_, crate::Fault>(table)
+            }),
+        Function::build("stats.slow_calls")
+            .help("The last calls that took longer than limits.slow_s, the oldest first.")
+            .inline(|call, _| {
+                let columns = ["ended", "seconds", "name", "user", "protocol", "good"];
+                let mut table = Rows::new(columns);
+                for slow in call.session().stats()?.slow_calls() {
+                    table.push(vec![
+                        Value::Time(Time::DateTime(slow.ended.datetime())),
+                        slow.took.as_secs_f64().into(),
+                        Value::Text(slow.name),
+                        Value::Text(slow.user),
+                        slow.protocol.into(),
+                        slow.good.into(),
+                    ]);
                 }
                 Ok::<_, crate::Fault>(table)
             }),
@@ -62,6 +101,7 @@ fn counts(counts: &Counts) -> Vec<(&'static str, Value)> {
         ("requests", counts.requests.into()),
         ("calls_good", counts.calls_good.into()),
         ("calls_bad", counts.calls_bad.into()),
+        ("calls_slow", counts.calls_slow.into()),
         ("in_flight", counts.in_flight.into()),
         ("bytes_in", counts.bytes_in.into()),
         ("bytes_out", counts.bytes_out.into()),

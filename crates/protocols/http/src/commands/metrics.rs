@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use polyport_core::stats::{BUCKETS_US, Counts, ProtocolStats, Stats};
+use polyport_core::stats::{BUCKETS_US, Counts, ProtocolStats, Stats, WorkerState, WorkerStats};
 
 use super::{Site, answer};
 use crate::connection::Visit;
@@ -54,6 +54,7 @@ fn render(stats: &Stats) -> String {
     for (protocol, stats) in &protocols {
         page.histogram("call_duration_seconds", protocol, stats);
     }
+    page.workers(&stats.workers());
     page.0
 }
 
@@ -64,7 +65,7 @@ struct Family {
     values: fn(&Counts) -> Vec<(&'static str, i128)>,
 }
 
-fn families() -> [Family; 9] {
+fn families() -> [Family; 10] {
     let family = |name, help, values| Family { name, help, values };
     [
         family("connections", "Connections that are open.", |c| vec![("", c.connections.into())]),
@@ -84,6 +85,9 @@ fn families() -> [Family; 9] {
         family("calls_total", "Calls and other operations.", |c| {
             vec![("good", c.calls_good.into()), ("bad", c.calls_bad.into())]
         }),
+        family("slow_calls_total", "Calls that took longer than limits.slow_s.", |c| {
+            vec![("", c.calls_slow.into())]
+        }),
         family("calls_in_flight", "Calls and streams that are running.", |c| {
             vec![("", c.in_flight.into())]
         }),
@@ -100,8 +104,8 @@ impl Page {
         let _ = writeln!(self.0, "# HELP polyport_{name} {help}\n# TYPE polyport_{name} {kind}");
     }
 
-    /// Writes one sample. Label values here are names of protocols, outcomes and bounds, none of
-    /// which needs escaping.
+    /// Writes one sample. The values of the labels must be escaped already, which names of
+    /// protocols, outcomes and bounds need not be.
     fn line(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
         let _ = write!(self.0, "polyport_{name}");
         for (index, (label, text)) in labels.iter().enumerate() {
@@ -110,6 +114,35 @@ impl Page {
         }
         let after = if labels.is_empty() { "" } else { "}" };
         let _ = writeln!(self.0, "{after} {value}");
+    }
+
+    /// What each worker is doing. The names of pools come from an application, which may call them
+    /// whatever it likes.
+    fn workers(&mut self, workers: &[WorkerStats]) {
+        type Sample = fn(&WorkerStats) -> u64;
+        let families: [(&str, &str, &str, Sample); 6] = [
+            ("worker_up", "gauge", "Whether a worker takes calls.", |worker| {
+                u64::from(worker.state == WorkerState::Ready)
+            }),
+            ("worker_pid", "gauge", "The worker's process.", |worker| worker.pid.into()),
+            ("worker_calls_total", "counter", "Calls given to a worker.", |worker| worker.calls),
+            ("worker_calls_in_flight", "gauge", "Calls that a worker has.", |worker| {
+                worker.running.into()
+            }),
+            ("worker_memory_bytes", "gauge", "Memory of a worker.", |worker| worker.memory_bytes),
+            ("worker_restarts_total", "counter", "Workers replaced unasked.", |worker| {
+                worker.restarts
+            }),
+        ];
+        for (name, kind, help, value) in families.into_iter().filter(|_| !workers.is_empty()) {
+            self.head(name, kind, help);
+            for worker in workers {
+                let pool = worker.pool.replace('\\', "\\\\").replace('"', "\\\"");
+                let pool = pool.replace('\n', "\\n");
+                let labels = [("pool", pool.as_str()), ("worker", &worker.index.to_string())];
+                self.line(name, &labels, value(worker));
+            }
+        }
     }
 
     fn histogram(&mut self, name: &str, protocol: &str, stats: &ProtocolStats) {
@@ -159,11 +192,29 @@ mod tests {
             in_flight: 11,
             bytes_in: 12,
             bytes_out: 13,
+            calls_slow: 14,
         };
         let mut shown: Vec<_> =
             families().iter().flat_map(|f| (f.values)(&one)).map(|(_, value)| value).collect();
         shown.sort_unstable();
-        assert_eq!(shown, (1..=13).collect::<Vec<i128>>());
+        assert_eq!(shown, (1..=14).collect::<Vec<i128>>());
+    }
+
+    #[test]
+    fn a_pool_of_any_name_is_shown() {
+        let stats = Stats::default();
+        assert!(!render(&stats).contains("worker"));
+        let worker = WorkerStats {
+            pool: "a\"b\\".into(),
+            state: WorkerState::Ready,
+            calls: 7,
+            ..WorkerStats::default()
+        };
+        stats.set_workers(Box::new(move || vec![worker.clone()]));
+        let text = render(&stats);
+        let labels = r#"{pool="a\"b\\",worker="0"}"#;
+        assert!(text.contains(&format!("polyport_worker_up{labels} 1\n")), "{text}");
+        assert!(text.contains(&format!("polyport_worker_calls_total{labels} 7\n")), "{text}");
     }
 
     #[test]
