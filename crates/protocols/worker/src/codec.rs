@@ -1,0 +1,55 @@
+//! Bytes to frames and back, pure: no socket, no clock, no process.
+//!
+//! [`frame`] is what the two sides say, [`description`] what a worker says of itself first,
+//! [`value`] the values in both.
+
+pub(crate) mod description;
+pub(crate) mod frame;
+#[cfg(test)]
+mod tests;
+pub(crate) mod value;
+
+use std::fmt;
+
+/// The version of the protocol, which HELLO says and the environment of a worker holds.
+pub const VERSION: u64 = 1;
+
+/// What one frame may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Bytes after the frame's head.
+    pub bytes: usize,
+    /// Nesting levels.
+    pub depth: usize,
+    /// Values, each of which takes 32 bytes of memory even where it took one on the wire.
+    pub values: usize,
+}
+
+/// Why bytes are no frame. Either way the connection cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// They say what the protocol has no meaning for.
+    Malformed(&'static str),
+    /// They are a frame over one of its limits.
+    TooLarge(&'static str),
+    /// They are a HELLO that describes no application; the text names the place.
+    Description(String),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(why) | Self::TooLarge(why) => f.write_str(why),
+            Self::Description(why) => {
+                write!(f, "the worker describes its functions wrongly: {why}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+pub(crate) const TOO_LONG: Error = Error::TooLarge("a frame is too long (limits.message_bytes)");
+pub(crate) const TOO_DEEP: Error = Error::TooLarge("values are nested too deep (limits.depth)");
+pub(crate) const TOO_MANY: Error = Error::TooLarge("a frame has too many values");
+pub(crate) const TOO_SHORT: Error = Error::Malformed("a frame ends within a value");
