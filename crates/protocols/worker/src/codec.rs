@@ -11,6 +11,8 @@ pub(crate) mod value;
 
 use std::fmt;
 
+use polyport_core::Kind;
+
 /// The version of the protocol, which HELLO says and the environment of a worker holds.
 pub const VERSION: u64 = 1;
 
@@ -25,13 +27,16 @@ pub struct Bounds {
     pub values: usize,
 }
 
-/// Why bytes are no frame. Either way the connection cannot go on.
+/// Why bytes are no frame. The connection cannot go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
     /// They say what the protocol has no meaning for.
     Malformed(&'static str),
-    /// They are a frame over one of its limits.
+    /// They are a frame over its limit.
     TooLarge(&'static str),
+    /// They are a frame with a value that cannot be taken. Where it belongs to a call, that call
+    /// fails by this kind of fault, and this error does not appear.
+    Refused(Kind, &'static str),
     /// They are a HELLO that describes no application; the text names the place.
     Description(String),
 }
@@ -39,7 +44,7 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Malformed(why) | Self::TooLarge(why) => f.write_str(why),
+            Self::Malformed(why) | Self::TooLarge(why) | Self::Refused(_, why) => f.write_str(why),
             Self::Description(why) => {
                 write!(f, "the worker describes its functions wrongly: {why}")
             }
@@ -50,6 +55,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 pub(crate) const TOO_LONG: Error = Error::TooLarge("a frame is too long (limits.message_bytes)");
-pub(crate) const TOO_DEEP: Error = Error::TooLarge("values are nested too deep (limits.depth)");
-pub(crate) const TOO_MANY: Error = Error::TooLarge("a frame has too many values");
+pub(crate) const TOO_DEEP: Error =
+    Error::Refused(Kind::TooLarge, "values are nested too deep (limits.depth)");
+pub(crate) const TOO_MANY: Error = Error::Refused(Kind::TooLarge, "a frame has too many values");
 pub(crate) const TOO_SHORT: Error = Error::Malformed("a frame ends within a value");

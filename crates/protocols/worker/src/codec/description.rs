@@ -121,12 +121,8 @@ impl Description {
             return Err(root.at("functions", "is missing"));
         }
         let functions = root.list("functions", Declaration::read)?;
-        let mut names = HashSet::new();
-        for (index, function) in functions.iter().enumerate() {
-            if !names.insert(&function.name) {
-                let name = &function.name;
-                return Err(format!("functions[{index}].name: '{name}' is there twice"));
-            }
+        if let Some((index, name)) = doubled(functions.iter().map(|function| &function.name)) {
+            return Err(format!("functions[{index}].name: '{name}' is there twice"));
         }
         let mut pools = BTreeMap::new();
         for (name, pool) in root.map("pools")? {
@@ -227,18 +223,20 @@ fn read_param(place: &Place<'_>) -> Result<Param, String> {
 }
 
 fn check_params(place: &Place<'_>, params: &[Param]) -> Result<(), String> {
-    let mut names = HashSet::new();
-    for (index, param) in params.iter().enumerate() {
-        if !names.insert(&param.name) {
-            let name = &param.name;
-            return Err(place.at("params", &format!("'{name}', number {index}, is there twice")));
-        }
+    if let Some((index, name)) = doubled(params.iter().map(|param| &param.name)) {
+        return Err(place.at(&format!("params[{index}].name"), &format!("'{name}' is there twice")));
     }
     let more = |is: fn(&Param) -> bool| params.iter().filter(|param| is(param)).count() > 1;
     if more(|param| param.rest) || more(|param| param.named_rest) {
         return Err(place.at("params", "there can be one with rest and one with named_rest"));
     }
     Ok(())
+}
+
+/// The first name that was there before, and its place.
+fn doubled<'n>(names: impl Iterator<Item = &'n Text>) -> Option<(usize, &'n Text)> {
+    let mut known = HashSet::new();
+    names.enumerate().find(|(_, name)| !known.insert(*name))
 }
 
 fn param_to_value(param: &Param) -> Value {
@@ -303,9 +301,13 @@ impl<'v> Place<'v> {
         }
     }
 
-    fn at(&self, key: &str, what: &str) -> String {
+    fn join(&self, key: &str) -> String {
         let dot = if self.path.is_empty() { "" } else { "." };
-        format!("{}{dot}{key}: {what}", self.path)
+        format!("{}{dot}{key}", self.path)
+    }
+
+    fn at(&self, key: &str, what: &str) -> String {
+        format!("{}: {what}", self.join(key))
     }
 
     fn wrong(&self, what: &str) -> String {
@@ -315,7 +317,7 @@ impl<'v> Place<'v> {
     /// What stands under a key; null is as good as nothing.
     fn get(&self, key: &str) -> Option<Self> {
         let value = self.value.get(key).filter(|value| **value != Value::Null)?;
-        Some(Self { path: self.at(key, "").trim_end_matches(": ").to_owned(), value })
+        Some(Self { path: self.join(key), value })
     }
 
     fn own_text(&self) -> Result<Text, String> {
@@ -422,4 +424,165 @@ impl Fields {
 
 fn number(number: impl Into<u64>) -> Value {
     Value::from_big(number.into().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A description of one function, with this map in place of it.
+    fn function(pairs: &[(&'static str, Value)]) -> Value {
+        let function = Value::map(pairs.iter().cloned());
+        described([("functions", Value::List(vec![function]))])
+    }
+
+    fn param(pairs: &[(&'static str, Value)]) -> Value {
+        let params = Value::List(vec![Value::map(pairs.iter().cloned())]);
+        function(&[("name", "f".into()), ("params", params)])
+    }
+
+    fn described<const N: usize>(pairs: [(&'static str, Value); N]) -> Value {
+        let mut all = vec![("protocol", Value::Int(1))];
+        all.extend(pairs);
+        Value::map(all)
+    }
+
+    fn named(names: &[&'static str]) -> Value {
+        let named = |name: &&'static str| Value::map([("name", *name)]);
+        Value::List(names.iter().map(named).collect())
+    }
+
+    fn why(value: &Value) -> String {
+        match Hello::from_value(value).unwrap_err() {
+            Error::Description(why) => why,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn what_is_absent_or_null_has_its_default() {
+        let pools = Value::map([("wide", Value::map([("concurrency", Value::Int(4))]))]);
+        let functions = [Value::map([("name", Value::from("f")), ("help", Value::Null)])];
+        let functions = Value::List(functions.to_vec());
+        let hello = Hello::from_value(&described([("functions", functions), ("pools", pools)]));
+        let Hello { files, loaded } = hello.unwrap();
+        let description = loaded.unwrap();
+        assert_eq!(description.functions, [Declaration::new("f")]);
+        let wide = Pool { concurrency: 4, ..Pool::default() };
+        let pools = [("plain".into(), Pool::default()), ("wide".into(), wide)];
+        assert_eq!(description.pools, pools.into());
+        assert!(files.is_empty() && description.runtime.is_empty() && !description.progress);
+    }
+
+    #[test]
+    fn a_default_may_be_null_and_one_of_the_workers_own_shows_its_text() {
+        let read = |pairs: &[(&'static str, Value)]| {
+            let hello = Hello::from_value(&param(pairs)).unwrap();
+            hello.loaded.unwrap().functions[0].signature.to_string()
+        };
+        let name = ("name", Value::from("a"));
+        let kind = ("type", Value::from("int"));
+        assert_eq!(read(&[name.clone(), ("default", Value::Null)]), "(a=None)");
+        let own = ("own_default", Value::from("<object>"));
+        assert_eq!(read(&[name.clone(), kind.clone(), own]), "(a: int = <object>)");
+        let nullable = ("nullable", Value::Bool(true));
+        assert_eq!(read(&[name.clone(), kind, nullable]), "(a: int | None)");
+        assert_eq!(read(&[name.clone(), ("rest", true.into())]), "(*a)");
+        assert_eq!(read(&[name.clone(), ("named_rest", true.into())]), "(**a)");
+        assert_eq!(read(&[name, ("only_named", true.into())]), "(*, a)");
+    }
+
+    #[test]
+    fn an_error_names_the_place_and_what_is_wrong_there() {
+        let (name, yes) = (("name", Value::from("f")), Value::Bool(true));
+        let a = ("name", Value::from("a"));
+        let functions = ("functions", Value::List(vec![]));
+        let pool = |pair: (&'static str, Value)| {
+            let pools = Value::map([("wide", Value::map([pair]))]);
+            described([("functions", Value::List(vec![])), ("pools", pools)])
+        };
+        let cases = [
+            (Value::List(vec![]), "the description is no map, but []"),
+            (Value::map([functions.clone()]), "protocol: is missing"),
+            (
+                Value::map([("protocol", Value::Int(2)), functions.clone()]),
+                "it speaks version 2 of the worker protocol, not 1",
+            ),
+            (described([]), "functions: is missing"),
+            (described([("functions", Value::Int(1))]), "functions: 1 is no array"),
+            (
+                described([("functions", named(&["f", "g", "f"]))]),
+                "functions[2].name: 'f' is there twice",
+            ),
+            (function(&[]), "functions[0].name: is missing"),
+            (function(&[("name", Value::Int(3))]), "functions[0].name: 3 is no text"),
+            (
+                function(&[("name", "a..b".into())]),
+                "functions[0].name: 'a..b' is not made of letters, digits and '_', with dots \
+                 between parts",
+            ),
+            (
+                function(&[name.clone(), ("stream", Value::Int(1))]),
+                "functions[0].stream: 1 is neither true nor false",
+            ),
+            (
+                function(&[name.clone(), ("property", "both".into())]),
+                "functions[0].property: 'both' is neither read nor write",
+            ),
+            (
+                function(&[name.clone(), ("property", "write".into())]),
+                "functions[0].params: a property to read has no parameters, one to write a \
+                 single 'rest'",
+            ),
+            (
+                function(&[name.clone(), ("params", named(&["a", "a"]))]),
+                "functions[0].params[1].name: 'a' is there twice",
+            ),
+            (
+                param(&[a.clone(), ("type", "strng".into())]),
+                "functions[0].params[0].type: 'strng' is no type; the types are any, bool, int, \
+                 number, float, decimal, text, bytes, time, list, map",
+            ),
+            (
+                param(&[a.clone(), ("rest", yes.clone()), ("default", Value::Null)]),
+                "functions[0].params[0]: takes any number of arguments, so it has no default",
+            ),
+            (
+                param(&[a.clone(), ("rest", yes.clone()), ("named_rest", yes.clone())]),
+                "functions[0].params[0]: can be one of rest, named_rest and only_named",
+            ),
+            (
+                param(&[a, ("default", 1.into()), ("own_default", "1".into())]),
+                "functions[0].params[0]: has both default and own_default",
+            ),
+            (
+                pool(("concurrency", 0.into())),
+                "pools.wide.concurrency: is 0, and has to be 1 at least",
+            ),
+            (pool(("workers", (-1).into())), "pools.wide.workers: -1 is no integer from 0 up"),
+            (pool(("workers", (1_i64 << 32).into())), "pools.wide.workers: 4294967296 is too many"),
+            (described([functions.clone(), ("pools", named(&[]))]), "pools: [] is no map"),
+            (
+                described([functions.clone(), ("files", Value::List(vec![Value::Int(1)]))]),
+                "files[0]: 1 is no text",
+            ),
+        ];
+        for (value, text) in cases {
+            assert_eq!(why(&value), text);
+        }
+        let rest = |name: &'static str| Value::map([("name", name.into()), ("rest", yes.clone())]);
+        let params = Value::List(vec![rest("a"), rest("b")]);
+        let text = "functions[0].params: there can be one with rest and one with named_rest";
+        assert_eq!(why(&function(&[name, ("params", params)])), text);
+    }
+
+    #[test]
+    fn why_it_could_not_be_loaded_stands_instead_of_all_but_the_files() {
+        let error = Value::map([("kind", "raised"), ("message", "invalid syntax")]);
+        let files = Value::List(vec!["app.py".into()]);
+        let hello = Hello::from_value(&Value::map([("error", error), ("files", files)])).unwrap();
+        assert_eq!(hello.files, ["app.py"]);
+        assert_eq!(hello.loaded, Err(Fault::new(polyport_core::Kind::Raised, "invalid syntax")));
+        assert!(Hello::from_value(&Value::map([("error", Value::Int(1))])).is_err());
+    }
 }

@@ -59,16 +59,16 @@ pub enum Frame {
         /// The item.
         value: Value,
     },
-    /// An item of a stream that was read as over a bound, such as that of nesting: the frame was
-    /// passed over, and the stream cannot go on.
+    /// An item of a stream that cannot be taken, such as one that is nested too deep: it was passed
+    /// over, and the stream cannot go on.
     ItemRefused {
         /// The call.
         id: u64,
         /// What to tell the caller.
         fault: Fault,
     },
-    /// A call that was read as over a bound: the frame was passed over, and the call is to be
-    /// answered by the fault.
+    /// A call whose arguments cannot be taken, such as ones that are nested too deep: it was passed
+    /// over, and is to be answered by the fault.
     CallRefused {
         /// The call.
         id: u64,
@@ -82,7 +82,7 @@ pub enum Frame {
         /// Its result, which is never [`Reply::Stream`].
         reply: Reply,
     },
-    /// A call failed, or a stream broke off, or its result was read as over a bound.
+    /// A call failed, or a stream broke off, or its result cannot be taken.
     Fail {
         /// The call.
         id: u64,
@@ -278,7 +278,7 @@ fn read(reader: &mut Reader<'_>, sender: Sender) -> Result<Frame, Error> {
         WELCOME => Frame::Welcome(Welcome::from_value(&reader.value()?)?),
         CALL => {
             let id = reader.u64()?;
-            match bounded(Call::read(reader, id, sender))? {
+            match taken(Call::read(reader, id, sender))? {
                 Ok(call) => Frame::Call(call),
                 Err(fault) => Frame::CallRefused { id, fault },
             }
@@ -286,21 +286,21 @@ fn read(reader: &mut Reader<'_>, sender: Sender) -> Result<Frame, Error> {
         STREAM => Frame::Stream { id: reader.u64()?, columns: reader.columns()? },
         ITEM => {
             let id = reader.u64()?;
-            match bounded(reader.value())? {
+            match taken(reader.value())? {
                 Ok(value) => Frame::Item { id, value },
                 Err(fault) => Frame::ItemRefused { id, fault: fault.with_ran(Ran::Yes) },
             }
         }
         DONE => {
             let id = reader.u64()?;
-            match bounded(reader.reply())? {
+            match taken(reader.reply())? {
                 Ok(reply) => Frame::Done { id, reply },
                 Err(fault) => Frame::Fail { id, fault: fault.with_ran(Ran::Yes) },
             }
         }
         FAIL => {
             let id = reader.u64()?;
-            let fault = bounded(reader.value().and_then(|map| fault::read(&map)))?;
+            let fault = taken(reader.value().and_then(|map| fault::read(&map)))?;
             Frame::Fail { id, fault: fault.unwrap_or_else(|fault| fault.with_ran(Ran::Yes)) }
         }
         CANCEL => Frame::Cancel { id: reader.u64()? },
@@ -312,7 +312,7 @@ fn read(reader: &mut Reader<'_>, sender: Sender) -> Result<Frame, Error> {
             level: Level::read(reader.str()?)?,
             target: reader.text()?,
             message: reader.text()?,
-            fields: match bounded(reader.named())? {
+            fields: match taken(reader.named())? {
                 Ok(fields) => fields,
                 Err(fault) => vec![("fields".into(), fault.message().into())],
             },
@@ -322,12 +322,12 @@ fn read(reader: &mut Reader<'_>, sender: Sender) -> Result<Frame, Error> {
     })
 }
 
-/// Makes a bound that was passed the fault of one call. The end of the frame is known whatever is
+/// Makes a value that is refused the fault of one call. The end of the frame is known whatever is
 /// in it, so nobody else has to suffer.
-fn bounded<T>(read: Result<T, Error>) -> Result<Result<T, Fault>, Error> {
+fn taken<T>(read: Result<T, Error>) -> Result<Result<T, Fault>, Error> {
     match read {
         Ok(read) => Ok(Ok(read)),
-        Err(Error::TooLarge(why)) => Ok(Err(Fault::new(Kind::TooLarge, why))),
+        Err(Error::Refused(kind, why)) => Ok(Err(Fault::new(kind, why))),
         Err(error) => Err(error),
     }
 }

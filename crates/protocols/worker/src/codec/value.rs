@@ -7,7 +7,7 @@ use jiff::civil::{Date, DateTime};
 use num_bigint::BigInt;
 use num_traits::ToPrimitive as _;
 use polyport_core::function::OWN_DEFAULT;
-use polyport_core::types::parse_decimal;
+use polyport_core::types::{NUMBER_DIGITS, parse_decimal};
 use polyport_core::{Blob, Column, Fault, Kind, Opaque, Reply, Rows, Text, Time, Type, Value};
 use rmp::Marker;
 use rmp::encode as write;
@@ -100,12 +100,16 @@ impl<'a> Reader<'a> {
     }
 
     fn rows(&mut self) -> Result<Rows, Error> {
+        const UNEVEN: Error = Error::Refused(
+            Kind::Raised,
+            "a row has more or fewer cells than its table has columns",
+        );
         self.pair("a table is an array of columns and rows")?;
         let columns = self.list(Self::column)?;
         let rows = self.list(|reader| {
             let row = reader.list(Self::value)?;
             let fits = row.len() == columns.len();
-            fits.then_some(row).ok_or(Error::Malformed("a row is not as long as its table is wide"))
+            fits.then_some(row).ok_or(UNEVEN)
         })?;
         Ok(Rows { columns, rows })
     }
@@ -320,7 +324,12 @@ impl<'a> Reader<'a> {
         let text = || std::str::from_utf8(data).ok();
         let (value, what) = match kind {
             INTEGER if length > INTEGER_BYTES => {
-                return Err(Error::TooLarge("an integer has more than 65,536 bytes"));
+                let why = "an integer has more than 65,536 bytes";
+                return Err(Error::Refused(Kind::TooLarge, why));
+            }
+            DECIMAL if length > NUMBER_DIGITS => {
+                let why = "a decimal has more than 4,300 digits";
+                return Err(Error::Refused(Kind::TooLarge, why));
             }
             INTEGER => (Some(Value::from_big(BigInt::from_signed_bytes_be(data))), ""),
             DECIMAL => {
@@ -353,7 +362,7 @@ impl<'a> Reader<'a> {
         let name = self.str()?;
         let dialect = DIALECTS.into_iter().find(|dialect| *dialect == name);
         let unknown = "a foreign object is of no dialect that there is (pickle, msgpack)";
-        let dialect = dialect.ok_or(Error::Malformed(unknown))?;
+        let dialect = dialect.ok_or(Error::Refused(Kind::Unsupported, unknown))?;
         match self.head()? {
             Head::Bytes(length) => {
                 let bytes = Blob::from(self.bytes(length)?);
