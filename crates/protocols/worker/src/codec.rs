@@ -1,13 +1,15 @@
 //! Bytes to frames and back, pure: no socket, no clock, no process.
 //!
-//! [`frame`] is what the two sides say, [`description`] what a worker says of itself first,
-//! [`value`] the values in both.
+//! [`frame`] is what the two sides say, [`description`] what a worker says of itself first;
+//! [`read`] and [`write`](mod@write) are the values in both, [`value`] what the two agree on.
 
 pub(crate) mod description;
 pub(crate) mod frame;
+mod read;
 #[cfg(test)]
 mod tests;
-pub(crate) mod value;
+mod value;
+mod write;
 
 use std::fmt;
 

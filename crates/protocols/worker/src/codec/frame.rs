@@ -3,9 +3,10 @@
 use polyport_core::{Arguments, Column, Fault, Kind, Ran, Reply, Text, Value};
 
 use super::description::Hello;
-use super::value::{
-    Reader, append, append_array, append_columns, append_list, append_named, append_nil,
-    append_reply, append_str, append_u64, set_length,
+use super::read::Reader;
+use super::write::{
+    append, append_array, append_columns, append_list, append_named, append_nil, append_reply,
+    append_str, append_u64, set_length,
 };
 use super::{Bounds, Error, TOO_LONG};
 use crate::fault;
