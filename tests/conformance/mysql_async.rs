@@ -31,7 +31,7 @@ fn pairs() -> Vec<(i64, Option<String>)> {
     vec![(1, Some("one".into())), (2, None)]
 }
 
-fn start() -> Running {
+async fn start() -> Running {
     Server::builder()
         .function::<myadd>()
         .function::<echo>()
@@ -43,6 +43,7 @@ fn start() -> Running {
         .build()
         .unwrap()
         .start()
+        .await
         .unwrap()
 }
 
@@ -58,7 +59,7 @@ fn options(running: &Running) -> OptsBuilder {
 
 #[tokio::test]
 async fn text_and_prepared_calls_give_the_same() {
-    let running = start();
+    let running = start().await;
     let mut connection = Conn::new(options(&running)).await.unwrap();
     let text: Option<i64> = connection.query_first("CALL myadd(3, 4)").await.unwrap();
     let prepared: Option<i64> = connection.exec_first("CALL myadd(?, ?)", (3, 4)).await.unwrap();
@@ -80,7 +81,7 @@ async fn text_and_prepared_calls_give_the_same() {
 
 #[tokio::test]
 async fn several_results_come_one_after_the_other() {
-    let running = start();
+    let running = start().await;
     let mut connection = Conn::new(options(&running)).await.unwrap();
     for round in 0..2 {
         let mut results = connection.query_iter("CALL two()").await.unwrap();
@@ -100,7 +101,7 @@ async fn several_results_come_one_after_the_other() {
 
 #[tokio::test]
 async fn errors_keep_number_state_and_text() {
-    let running = start();
+    let running = start().await;
     let mut connection = Conn::new(options(&running)).await.unwrap();
     let error = connection.query_drop("CALL logic()").await.unwrap_err();
     let mysql_async::Error::Server(error) = error else {
@@ -117,7 +118,7 @@ async fn errors_keep_number_state_and_text() {
 
 #[tokio::test]
 async fn a_pool_of_connections_is_reset_and_used_again() {
-    let running = start();
+    let running = start().await;
     let pool = Pool::new(options(&running));
     for round in 0..3 {
         let calls = (0..8).map(|number| {

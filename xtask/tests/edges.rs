@@ -11,6 +11,8 @@ enum Role {
     Wire,
     Macros,
     Protocol,
+    /// Runs functions in processes of their own, which talk the worker protocol.
+    Workers,
     /// The library that people use, which brings all together.
     Glue,
     /// Programs of the project itself, on which nothing depends.
@@ -22,6 +24,7 @@ fn role(name: &str, folder: &str) -> Option<Role> {
         ("polyport-core", "crates/core") => Role::Core,
         ("polyport-wire", "crates/wire") => Role::Wire,
         ("polyport-macros", "crates/macros") => Role::Macros,
+        ("polyport-workers", "crates/workers") => Role::Workers,
         ("polyport", "crates/polyport") => Role::Glue,
         ("polyport-benches", "benches") | ("xtask", "xtask") => Role::Tool,
         (name, folder) => {
@@ -36,6 +39,8 @@ fn may_depend(from: Role, to: Role) -> bool {
         Role::Core | Role::Macros => false,
         Role::Wire => to == Role::Core,
         Role::Protocol => matches!(to, Role::Core | Role::Wire),
+        // Of the protocols only that of the workers; see below.
+        Role::Workers => matches!(to, Role::Core | Role::Protocol),
         Role::Glue | Role::Tool => to != Role::Tool,
     }
 }
@@ -64,7 +69,9 @@ fn the_crates_depend_on_each_other_only_as_the_architecture_says() {
             let to = role_of(&needed.name);
             let tests = needed.kind == DependencyKind::Development;
             let expands = tests && (from, to) == (Role::Macros, Role::Glue);
-            if !may_depend(from, to) && !expands {
+            let foreign = from == Role::Workers && to == Role::Protocol;
+            let foreign = foreign && needed.name != "polyport-worker";
+            if foreign || !may_depend(from, to) && !expands {
                 wrong.push(format!("{} -> {}", package.name, needed.name));
             }
         }

@@ -129,7 +129,7 @@ impl Call {
     ) -> Result<Arc<T>, Fault> {
         let instance: Instance = match source.mode {
             Mode::Shared | Mode::PerCall => (source.make)(),
-            Mode::PerConnection => self.session.instance(&source.object, &*source.make),
+            Mode::PerConnection => self.session.kept(&source.object, &*source.make),
         };
         source.downcast(instance)
     }

@@ -22,7 +22,8 @@ pub enum Mode {
     PerCall,
 }
 
-pub(crate) type Instance = Arc<dyn Any + Send + Sync>;
+/// An object of any type.
+pub type Instance = Arc<dyn Any + Send + Sync>;
 type Factory = Arc<dyn Fn() -> Instance + Send + Sync>;
 
 /// Makes or finds the object that one call works on.

@@ -326,14 +326,21 @@ impl Session {
         }
     }
 
-    pub(crate) fn instance(&self, name: &Text, make: &dyn Fn() -> Instance) -> Instance {
+    /// What is kept under a name for this session, made when it is first asked for. It is dropped
+    /// when the session ends or is reset.
+    pub fn kept(&self, name: &Text, make: &dyn Fn() -> Instance) -> Instance {
         let mut instances = self.0.instances.lock().unwrap_or_else(PoisonError::into_inner);
         instances.entry(name.clone()).or_insert_with(make).clone()
     }
 
     /// Drops the objects that were made for this connection alone, as a client's reset asks.
     pub fn reset(&self) {
-        self.0.instances.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let kept = {
+            let mut instances = self.0.instances.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *instances)
+        };
+        // Whatever their ends do, they do it without the lock.
+        drop(kept);
     }
 
     /// The connections that the user may see: the user's own, or all for an administrator.

@@ -40,10 +40,12 @@ struct Command {
 enum Verb {
     /// Serve sample functions on this machine, with the users of the examples.
     Demo(ServeFlags),
-    /// Serve what the configuration says.
+    /// Serve the functions of a Python file, and what the configuration says.
     Serve(ServeFlags),
     /// Call a function of a server that is running.
     Call(call::CallCommand),
+    /// Load the application of a server that is running anew, and say what came of it.
+    Reload(call::ReloadCommand),
     /// Manage the users kept in the data folder.
     User(user::UserCommand),
     /// Check the configuration and the data folder, and say what would be served.
@@ -52,11 +54,29 @@ enum Verb {
 
 /// The flags of `polyport serve`.
 #[derive(Args, Clone, Debug, Default)]
-#[command(after_help = "Examples:\n  polyport serve --config polyport.toml\n  \
+#[command(
+    after_help = "Examples:\n  polyport serve app.py\n  polyport serve app.py --workers 4 --reload\n  \
+                        polyport serve --config polyport.toml\n  \
                         polyport serve --listen mysql=127.0.0.1:3306 --only mysql,http\n\n\
                         Settings come from the file, then from POLYPORT_… variables \
-                        (POLYPORT_LIMITS__CONNECTIONS=100), then from flags.")]
+                        (POLYPORT_LIMITS__CONNECTIONS=100), then from flags."
+)]
 pub struct ServeFlags {
+    /// The Python file, or the dotted name of the module, whose functions are served.
+    #[cfg(feature = "workers")]
+    app: Option<String>,
+    /// The Python that runs it; usually the one of the active virtual environment.
+    #[cfg(feature = "workers")]
+    #[arg(long, value_name = "EXE", env = "POLYPORT_PYTHON")]
+    python: Option<PathBuf>,
+    /// Processes that run it.
+    #[cfg(feature = "workers")]
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+    /// Load it anew when one of its files changes.
+    #[cfg(feature = "workers")]
+    #[arg(long)]
+    reload: bool,
     /// The configuration file.
     #[arg(short, long, value_name = "FILE", env = "POLYPORT_CONFIG")]
     config: Option<PathBuf>,
@@ -102,6 +122,7 @@ pub fn main() -> ExitCode {
         Verb::Demo(flags) => demo::builder().and_then(|demo| run(demo, &flags, IfTaken::Move)),
         Verb::Serve(flags) => run(with_data(Builder::default()), &flags, IfTaken::GoOn),
         Verb::Call(command) => command.run(),
+        Verb::Reload(command) => command.run(),
         Verb::User(command) => command.run(),
         Verb::Check(flags) => check(with_data(Builder::default()), &flags),
     };
@@ -178,6 +199,10 @@ fn check(mut builder: Builder, flags: &ServeFlags) -> Result<(), Error> {
     if let Some(data) = &config.data {
         println!("data folder: {}", data.display());
     }
+    #[cfg(feature = "workers")]
+    if config.workers.is_used() {
+        println!("functions in workers: {}", server.worker_functions()?.join(", "));
+    }
     Ok(())
 }
 
@@ -190,6 +215,14 @@ impl ServeFlags {
             config.data = Some(data.clone());
         }
         config.threads = self.threads.or(config.threads);
+        #[cfg(feature = "workers")]
+        {
+            let workers = &mut config.workers;
+            workers.app = self.app.clone().or(workers.app.take());
+            workers.python = self.python.clone().or(workers.python.take());
+            workers.count = self.workers.or(workers.count);
+            workers.reload |= self.reload;
+        }
         config.insecure |= self.insecure;
         config.log.calls |= self.log_calls;
         config.log.level = self.log_level.clone().or(config.log.level.take());

@@ -38,6 +38,9 @@ pub struct Config {
     pub users: BTreeMap<String, UserSettings>,
     /// Each protocol's own settings.
     pub protocols: Protocols,
+    /// Functions in Python and other languages, and the processes that run them.
+    #[cfg(feature = "workers")]
+    pub workers: polyport_workers::Config,
 }
 
 /// What is logged and how.
@@ -262,6 +265,10 @@ impl Config {
         }
         self.users.extend(over.users);
         self.protocols.overlay(over.protocols);
+        #[cfg(feature = "workers")]
+        if over.workers != polyport_workers::Config::default() {
+            self.workers = over.workers;
+        }
     }
 
     fn merged(

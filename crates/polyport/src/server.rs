@@ -19,6 +19,18 @@ use crate::protocols::{self, ByName};
 use crate::threads::{Places, Threads};
 use crate::tls;
 
+/// How long workers have to exit once no connection is left.
+#[cfg(feature = "workers")]
+const WORKERS_EXIT: Duration = Duration::from_secs(2);
+
+/// Why an application cannot be loaded, with its traceback.
+#[cfg(feature = "workers")]
+fn application_error(fault: &Fault) -> Error {
+    let error = Error::new(format!("cannot load the application: {}", fault.message()));
+    let trace = fault.trace().trim();
+    if trace.is_empty() { error } else { error.hint(trace.to_owned()) }
+}
+
 /// How long running calls have to finish when the server stops, unless configured.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -248,7 +260,7 @@ impl Server {
             .build()
             .map_err(|error| Error::new(format!("cannot start a runtime: {error}")))?;
         main.block_on(async {
-            let running = self.start_on(threads.places.clone())?;
+            let running = self.start_on(threads.places.clone()).await?;
             ready(&running);
             running.until_signal().await;
             running.stop().await;
@@ -259,15 +271,13 @@ impl Server {
     /// Starts the server inside a tokio program, on the current runtime.
     ///
     /// # Errors
-    /// When an address cannot be bound or a certificate cannot be read.
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime.
-    pub fn start(self) -> Result<Running, Error> {
-        self.start_on(Places::here())
+    /// When an address cannot be bound, a certificate cannot be read, or the application that runs
+    /// in workers cannot be loaded.
+    pub async fn start(self) -> Result<Running, Error> {
+        self.start_on(Places::here()).await
     }
 
-    fn start_on(self, places: Places) -> Result<Running, Error> {
+    async fn start_on(self, places: Places) -> Result<Running, Error> {
         let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
         let mut bound = Vec::new();
         let mut addresses = Vec::new();
@@ -300,6 +310,15 @@ impl Server {
             });
         }
         let core = self.core.clone();
+        #[cfg(feature = "workers")]
+        let workers = match self.config.workers.is_used() {
+            true => {
+                let config = self.config.workers.clone();
+                let started = polyport_workers::Workers::start(&core, config, places.runtimes());
+                Some(started.await.map_err(|fault| application_error(&fault))?)
+            }
+            false => None,
+        };
         let mut tasks = tokio::task::JoinSet::new();
         for acceptor in acceptors {
             tasks.spawn(acceptor.run());
@@ -319,6 +338,8 @@ impl Server {
             tasks,
             folder,
             fixed_users,
+            #[cfg(feature = "workers")]
+            workers,
         })
     }
 
@@ -389,6 +410,18 @@ impl Server {
         self.core.user_names().iter().map(ToString::to_string).collect()
     }
 
+    /// The functions of the application that runs in workers, found out by starting one of them.
+    #[cfg(all(feature = "cli", feature = "workers"))]
+    pub(crate) fn worker_functions(&self) -> Result<Vec<String>, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Error::new(format!("cannot start a runtime: {error}")))?;
+        let names = polyport_workers::examine(&self.config.workers, self.core.limits());
+        let names = runtime.block_on(names).map_err(|fault| application_error(&fault))?;
+        Ok(names.iter().map(ToString::to_string).collect())
+    }
+
     /// A client of the server's own functions, without any socket, as the user of this name.
     ///
     /// # Errors
@@ -440,6 +473,8 @@ pub struct Running {
     tasks: tokio::task::JoinSet<()>,
     folder: Option<Arc<Folder>>,
     fixed_users: Vec<String>,
+    #[cfg(feature = "workers")]
+    workers: Option<polyport_workers::Workers>,
 }
 
 impl std::fmt::Debug for Running {
@@ -501,6 +536,28 @@ impl Running {
         }
         self.cut.cancel();
         self.tasks.shutdown().await;
+        #[cfg(feature = "workers")]
+        if let Some(workers) = self.workers.take() {
+            workers.stop(WORKERS_EXIT).await;
+        }
+    }
+
+    /// Loads the application that runs in workers anew: new workers start, take over when all of
+    /// them are ready, and the old ones finish what they have. Returns what has changed, as a
+    /// sentence.
+    ///
+    /// # Errors
+    /// Why the new version cannot be loaded, with file and line where these are known; the old one
+    /// goes on then. Also when no functions run in workers.
+    #[cfg(feature = "workers")]
+    pub async fn reload(&self) -> Result<String, Error> {
+        match &self.workers {
+            Some(workers) => {
+                let summary = workers.reload().await.map_err(|fault| application_error(&fault))?;
+                Ok(summary.to_string())
+            }
+            None => Err(Error::new("no functions run in workers")),
+        }
     }
 
     /// Reads the users kept in the data folder again: new ones can log in, changed ones change in
@@ -528,7 +585,7 @@ impl Running {
         Ok(())
     }
 
-    /// Waits for SIGINT or SIGTERM; SIGHUP reads the users again.
+    /// Waits for SIGINT or SIGTERM; SIGHUP reads the users and loads the application again.
     async fn until_signal(&self) {
         use tokio::signal::unix::{SignalKind, signal};
         let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = (
@@ -543,10 +600,16 @@ impl Running {
             tokio::select! {
                 _ = terminate.recv() => break "SIGTERM",
                 _ = interrupt.recv() => break "SIGINT",
-                _ = hangup.recv() => match self.reload_users() {
-                    Ok(()) => tracing::info!("read the users again"),
-                    Err(error) => tracing::error!(%error, "the users stay as they were"),
-                },
+                _ = hangup.recv() => {
+                    match self.reload_users() {
+                        Ok(()) => tracing::info!("read the users again"),
+                        Err(error) => tracing::error!(%error, "the users stay as they were"),
+                    }
+                    #[cfg(feature = "workers")]
+                    if let Some(workers) = &self.workers {
+                        workers.ask_to_reload();
+                    }
+                }
             }
         };
         tracing::info!(signal = name, "stopping; running calls may finish");

@@ -46,6 +46,12 @@ impl Places {
         Self([Place::new(Handle::current())].into())
     }
 
+    /// The runtimes, each once.
+    #[cfg(feature = "workers")]
+    pub(crate) fn runtimes(&self) -> Vec<Handle> {
+        self.0.iter().map(|place| place.runtime.clone()).collect()
+    }
+
     pub(crate) fn least_loaded(&self) -> Option<(&Place, Seat)> {
         let place = self.0.iter().min_by_key(|place| place.load.load(Relaxed))?;
         Some((place, place.sit()))

@@ -93,7 +93,7 @@ const CASES: [&str; 28] = [
     "unknown",
 ];
 
-fn start(change: impl FnOnce(&mut Config)) -> Running {
+async fn start(change: impl FnOnce(&mut Config)) -> Running {
     let functions = CASES
         .iter()
         .filter(|case| **case != "unknown")
@@ -108,6 +108,7 @@ fn start(change: impl FnOnce(&mut Config)) -> Running {
         .build()
         .unwrap()
         .start()
+        .await
         .unwrap()
 }
 
@@ -317,10 +318,11 @@ fn through_http(running: &Running, case: &str) -> String {
 // ---------------------------------------------------------------- the table
 
 async fn table() -> String {
-    let running = start(|_| {});
+    let running = start(|_| {}).await;
     let compatible = start(|config| {
         config.protocols.mysql.results = polyport_mysql::config::Results::Pymysqlrpc;
-    });
+    })
+    .await;
     let mut plain = mysql(&running).await;
     let mut pymysqlrpc = mysql(&compatible).await;
     let mut out = String::from(

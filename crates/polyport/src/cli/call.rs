@@ -45,6 +45,29 @@ pub(super) struct CallCommand {
     arguments: Vec<String>,
 }
 
+/// `polyport reload …`
+#[derive(Args)]
+#[command(after_help = "Examples:\n  polyport reload\n  \
+    polyport reload --to http://admin:secret@127.0.0.1:8308\n\n\
+    A version that cannot be loaded never takes over; its error is shown.")]
+pub(super) struct ReloadCommand {
+    /// Where the server is: PROTOCOL://USER:PASSWORD@HOST:PORT. Without it, the server on this
+    /// machine whose data folder is here.
+    #[arg(short, long, value_name = "URL", env = "POLYPORT_URL")]
+    to: Option<String>,
+    /// A certificate (PEM) to trust, such as the server's own tls.crt.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+}
+
+impl ReloadCommand {
+    pub(super) fn run(self) -> Result<(), Error> {
+        let Self { to, ca } = self;
+        let (named, arguments) = (Vec::new(), Vec::new());
+        CallCommand { to, ca, named, name: "worker.reload".into(), arguments }.run()
+    }
+}
+
 /// Where to call, taken apart.
 #[derive(Debug, PartialEq, Eq)]
 struct Target {

@@ -1,0 +1,103 @@
+//! A worker's function as a function of the server.
+
+use std::sync::{Arc, Weak};
+
+use polyport_core::{Arguments, Call, Fault, Function, Kind, Reply, Stream, Text};
+use polyport_worker::Declaration;
+
+use crate::pool::{NoPlace, Pace, Place, Pool};
+use crate::supervisor::Inner;
+use crate::worker::{Answered, Unsent};
+
+/// What a function's body needs to reach a worker.
+#[derive(Debug)]
+struct Target {
+    name: Text,
+    pool: Arc<Pool>,
+    pace: Arc<Pace>,
+    /// Not its owner: the functions belong to the core, which the supervisor has.
+    supervisor: Weak<Inner>,
+}
+
+/// The function that a worker declares.
+pub(crate) fn function(
+    declaration: &Declaration,
+    pool: Arc<Pool>,
+    supervisor: Weak<Inner>,
+) -> Function {
+    let Declaration { name, signature, help, property, .. } = declaration;
+    let mut function = Function::build(name.clone()).help(help).returns(signature.returns);
+    match property {
+        Some(writable) => function = function.property(*writable),
+        None => {
+            for param in &signature.params {
+                function = function.param(param.clone());
+            }
+        }
+    }
+    let target = Target { name: name.clone(), pool, pace: Arc::default(), supervisor };
+    let target = Arc::new(target);
+    function.asynchronous(move |call, mut arguments| {
+        let arguments = Arguments::positional(arguments.values());
+        Box::pin(target.clone().run(call, arguments))
+    })
+}
+
+impl Target {
+    async fn run(self: Arc<Self>, mut call: Call, arguments: Arguments) -> Result<Reply, Fault> {
+        loop {
+            let place = self.place(&mut call).await?;
+            let worker = place.worker().clone();
+            let pending = match worker.send(&self.name, &arguments, &mut call, place) {
+                Ok(pending) => pending,
+                Err(Unsent::Gone) => continue,
+                Err(Unsent::Fault(fault)) => return Err(fault),
+            };
+            match pending.answer().await? {
+                Answered::Reply(reply) => return Ok(reply),
+                Answered::Stream(columns, source) => {
+                    let items = futures_util::stream::unfold(source, async |mut source| {
+                        source.next().await.map(|item| (item, source))
+                    });
+                    return Ok(Reply::Stream(Stream::new(items).with_columns(columns)));
+                }
+                Answered::Again => {}
+            }
+        }
+    }
+
+    /// Waits for a worker that can take the call.
+    async fn place(&self, call: &mut Call) -> Result<Place, Fault> {
+        let chain = call.chain();
+        let mut pool = self.pool.clone();
+        loop {
+            let Some(supervisor) = self.supervisor.upgrade() else { return Err(stopping()) };
+            let bound = match pool.shape.sticky {
+                true => supervisor.sessions.find(&pool.name, call)?,
+                false => None,
+            };
+            let found = match &bound {
+                Some((worker, pool)) => pool.place(chain, &self.pace, Some(worker)).await,
+                None => pool.place(chain, &self.pace, None).await,
+            };
+            match found {
+                Ok(place) => {
+                    if pool.shape.sticky && bound.is_none() {
+                        supervisor.sessions.bind(place.pool(), place.worker(), call);
+                    }
+                    return Ok(place);
+                }
+                Err(NoPlace::Fault(fault)) => return Err(fault),
+                Err(NoPlace::Closed) if bound.is_some() => {
+                    return Err(supervisor.sessions.forget(&pool.name, call));
+                }
+                Err(NoPlace::Closed) => pool = supervisor.successor(&pool)?,
+            }
+        }
+    }
+}
+
+/// The server ends, and its workers with it.
+pub(crate) fn stopping() -> Fault {
+    Fault::new(Kind::Unavailable, "the server is shutting down")
+}

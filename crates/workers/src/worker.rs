@@ -1,0 +1,381 @@
+//! A worker as its callers see it: calls go in, answers come out.
+
+use std::collections::HashMap;
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use polyport_core::{Arguments, Call, Column, Fault, Kind, Ran, Reply, Text, Value};
+use polyport_worker::{Context, Frame, Origin, Pool as Shape, encode_call};
+use tokio::net::UnixStream;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use crate::config::Config;
+use crate::pool::Place;
+use crate::process::ProgressReader;
+
+/// Items of a stream that a worker may send before it is given more credit.
+pub(crate) const CREDIT: u32 = 16;
+
+/// Calls that a worker may have under way in the server.
+pub(crate) const NESTED_CALLS: usize = 1_000;
+
+/// A worker that has said what it can do and been welcomed.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) pid: u32,
+    pub(crate) concurrency: u32,
+    /// Whether what it keeps between calls would be missed.
+    pub(crate) has_state: bool,
+    /// How long a call whose client has left may still run.
+    pub(crate) leave: Duration,
+    pub(crate) message_bytes: usize,
+    pub(crate) progress: Option<ProgressReader>,
+    pub(crate) socket: UnixStream,
+    /// Wakes the driver: there is something to write, to wait for, or to end.
+    pub(crate) wake: Notify,
+    gone: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// Why it takes no more calls, once it does not.
+    pub(crate) ended: Option<Text>,
+    pub(crate) out: Vec<u8>,
+    pub(crate) sent: HashMap<u64, Sent>,
+    pub(crate) nested: HashMap<u64, Nested>,
+    /// Calls that it was given.
+    pub(crate) calls: u64,
+    /// When the whole process is to be ended.
+    pub(crate) kill_at: Option<Instant>,
+    /// It is to be replaced as soon as nothing runs in it that anybody waits for.
+    pub(crate) retired: bool,
+    next_id: u64,
+}
+
+/// A call that the worker has not answered.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) call: Call,
+    pub(crate) chain: NonZeroU64,
+    pub(crate) place: Place,
+    pub(crate) answer: Option<oneshot::Sender<Answer>>,
+    pub(crate) items: Option<Items>,
+    /// When a call that nobody waits for any more is reason enough to end the process.
+    pub(crate) overdue: Option<Instant>,
+}
+
+/// The sending end of a stream.
+#[derive(Debug)]
+pub(crate) struct Items {
+    pub(crate) sender: mpsc::UnboundedSender<Result<Value, Fault>>,
+    pub(crate) credit: u32,
+}
+
+/// A call that the worker has made and that the server is running.
+#[derive(Debug)]
+pub(crate) struct Nested {
+    pub(crate) inside: u64,
+    pub(crate) task: AbortHandle,
+    pub(crate) credit: Arc<tokio::sync::Semaphore>,
+}
+
+/// What becomes of a call.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Done(Result<Reply, Fault>),
+    Stream(Vec<Column>, mpsc::UnboundedReceiver<Result<Value, Fault>>),
+    /// The worker is gone; whether the call had begun, and why.
+    Lost {
+        begun: bool,
+        why: Text,
+    },
+}
+
+/// Why a call was not sent.
+#[derive(Debug)]
+pub(crate) enum Unsent {
+    /// The worker is gone; another may run the call.
+    Gone,
+    /// The arguments cannot be sent.
+    Fault(Fault),
+}
+
+impl Worker {
+    pub(crate) fn new(
+        pid: u32,
+        shape: &Shape,
+        config: &Config,
+        progress: Option<ProgressReader>,
+        socket: UnixStream,
+    ) -> Self {
+        Self {
+            pid,
+            concurrency: shape.concurrency,
+            has_state: shape.state,
+            leave: config.leave_s,
+            message_bytes: config.message_bytes,
+            progress,
+            socket,
+            wake: Notify::new(),
+            gone: AtomicBool::new(false),
+            state: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a call may be sent while another still runs: if it has not begun by the time that
+    /// the worker dies, this is known, and another worker runs it.
+    pub(crate) const fn takes_calls_ahead(&self) -> bool {
+        self.concurrency == 1 && self.progress.is_some()
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Relaxed)
+    }
+
+    /// Sends a call.
+    pub(crate) fn send(
+        self: &Arc<Self>,
+        name: &str,
+        arguments: &Arguments,
+        call: &mut Call,
+        place: Place,
+    ) -> Result<Pending, Unsent> {
+        let chain = call.chain();
+        let (sender, answer) = oneshot::channel();
+        let mut state = self.lock();
+        if state.ended.is_some() {
+            drop(state);
+            return Err(Unsent::Gone);
+        }
+        let (id, context) = (state.next_id + 1, Context::Origin(origin(call, chain)));
+        encode_call(&mut state.out, self.message_bytes, id, name, arguments, &context)
+            .map_err(Unsent::Fault)?;
+        state.next_id = id;
+        state.calls += 1;
+        let (call, answer_to) = (call.clone(), Some(sender));
+        let sent = Sent { call, chain, place, answer: answer_to, items: None, overdue: None };
+        state.sent.insert(id, sent);
+        self.flush(&mut state);
+        drop(state);
+        Ok(Pending { worker: self.clone(), id, answer, answered: false })
+    }
+
+    /// Appends a frame and writes what the socket takes.
+    ///
+    /// # Errors
+    /// When the frame cannot be said; nothing is written then.
+    pub(crate) fn write(&self, frame: &Frame) -> Result<(), Fault> {
+        self.write_with(&mut self.lock(), frame)
+    }
+
+    fn write_with(&self, state: &mut State, frame: &Frame) -> Result<(), Fault> {
+        if state.ended.is_none() {
+            frame.encode(&mut state.out, self.message_bytes)?;
+            self.flush(state);
+        }
+        Ok(())
+    }
+
+    /// Writes a frame that is always short and can always be said.
+    fn tell(&self, state: &mut State, frame: &Frame) {
+        let _ = self.write_with(state, frame);
+    }
+
+    /// Writes what the socket takes, and leaves the rest to the driver.
+    pub(crate) fn flush(&self, state: &mut State) {
+        let mut written = 0;
+        while let Some(rest) = state.out.get(written..).filter(|rest| !rest.is_empty()) {
+            match self.socket.try_write(rest) {
+                Ok(length) => written += length,
+                // A socket that fails shows it to the driver, which reads it.
+                Err(_) => break,
+            }
+        }
+        if written == state.out.len() {
+            state.out.clear();
+            // One large message must not be paid for ever after.
+            if state.out.capacity() > 64 * 1024 {
+                state.out = Vec::new();
+            }
+        } else {
+            state.out.drain(..written);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Nobody waits for the call any more.
+    fn cancel(&self, id: u64) {
+        let mut state = self.lock();
+        let Some(sent) = state.sent.get_mut(&id) else { return };
+        sent.answer = None;
+        sent.items = None;
+        let past_limit = sent.call.deadline().filter(|at| *at <= Instant::now());
+        sent.overdue = past_limit.or_else(|| self.patience(&sent.call));
+        self.tell(&mut state, &Frame::Cancel { id });
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    /// Until when a call whose client has left may run. What a worker keeps between calls is worth
+    /// more than the time, so there only the call's own limit counts.
+    fn patience(&self, call: &Call) -> Option<Instant> {
+        let leave = Instant::now() + self.leave;
+        match (self.has_state, call.deadline()) {
+            (true, deadline) => deadline,
+            (false, deadline) => Some(deadline.map_or(leave, |at| at.min(leave))),
+        }
+    }
+
+    /// Allows a stream to go on.
+    fn credit(&self, id: u64, count: u32) {
+        let mut state = self.lock();
+        let Some(sent) = state.sent.get_mut(&id) else { return };
+        let Some(items) = &mut sent.items else { return };
+        let waited = items.credit == 0;
+        items.credit += count;
+        if waited {
+            sent.place.retake();
+        }
+        self.tell(&mut state, &Frame::Credit { id, count: count.into() });
+    }
+
+    /// Tells the worker that a session is over.
+    pub(crate) fn leave(&self, session: u32) {
+        self.tell(&mut self.lock(), &Frame::Leave { session: session.into() });
+    }
+
+    /// No further calls come; it ends when those it has are done, or at the latest then.
+    pub(crate) fn drain(&self, latest: Instant) {
+        {
+            let mut state = self.lock();
+            let earlier = state.kill_at.map_or(latest, |at| at.min(latest));
+            state.kill_at = Some(earlier);
+            self.tell(&mut state, &Frame::Drain);
+        }
+        self.wake.notify_one();
+    }
+
+    /// Answers all that is still open: the worker is gone.
+    pub(crate) fn lost(&self, why: &Text) {
+        self.gone.store(true, Relaxed);
+        let (sent, nested) = {
+            let mut state = self.lock();
+            state.ended = Some(why.clone());
+            state.out = Vec::new();
+            (std::mem::take(&mut state.sent), std::mem::take(&mut state.nested))
+        };
+        nested.into_values().for_each(|nested| nested.task.abort());
+        let begun = self.progress.as_ref().map_or(u64::MAX, ProgressReader::begun);
+        for (id, sent) in sent {
+            let begun = id <= begun;
+            if let Some(items) = sent.items {
+                let _ = items.sender.send(Err(lost(why, begun)));
+            }
+            if let Some(answer) = sent.answer {
+                let _ = answer.send(Answer::Lost { begun, why: why.clone() });
+            }
+        }
+    }
+}
+
+/// The fault of a call whose worker is gone.
+pub(crate) fn lost(why: &Text, begun: bool) -> Fault {
+    let (may, ran) = match begun {
+        true => ("the call may have run", Ran::Maybe),
+        false => ("the call has not run", Ran::No),
+    };
+    Fault::new(Kind::Unavailable, format!("the worker {why}; {may}")).with_ran(ran)
+}
+
+fn origin(call: &Call, chain: NonZeroU64) -> Origin {
+    let left = call.deadline().map(|at| at.saturating_duration_since(Instant::now()));
+    Origin {
+        session: call.session().connection().id.into(),
+        user: call.user(),
+        protocol: call.protocol().into(),
+        peer: call.peer().to_string().into(),
+        left_ms: left.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
+        chain: chain.get(),
+        depth: call.depth().into(),
+    }
+}
+
+/// A call that was sent. Dropped before it is answered, it is cancelled.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    worker: Arc<Worker>,
+    id: u64,
+    answer: oneshot::Receiver<Answer>,
+    answered: bool,
+}
+
+impl Pending {
+    /// Waits for what becomes of the call.
+    pub(crate) async fn answer(mut self) -> Result<Answered, Fault> {
+        let answer = (&mut self.answer).await;
+        self.answered = true;
+        match answer {
+            Ok(Answer::Done(result)) => result.map(Answered::Reply),
+            Ok(Answer::Stream(columns, items)) => {
+                let (worker, id) = (self.worker.clone(), self.id);
+                Ok(Answered::Stream(columns, Source { worker, id, items, taken: 0 }))
+            }
+            Ok(Answer::Lost { begun: false, .. }) => Ok(Answered::Again),
+            Ok(Answer::Lost { begun: true, why }) => Err(lost(&why, true)),
+            Err(_) => Err(Fault::new(Kind::Internal, "the call was dropped by its worker")),
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.worker.cancel(self.id);
+        }
+    }
+}
+
+/// What a call that was answered becomes.
+#[derive(Debug)]
+pub(crate) enum Answered {
+    Reply(Reply),
+    Stream(Vec<Column>, Source),
+    /// It had not begun when its worker died; another can run it.
+    Again,
+}
+
+/// The receiving end of a stream. Dropped before its end, it ends the stream.
+#[derive(Debug)]
+pub(crate) struct Source {
+    worker: Arc<Worker>,
+    id: u64,
+    items: mpsc::UnboundedReceiver<Result<Value, Fault>>,
+    taken: u32,
+}
+
+impl Source {
+    pub(crate) async fn next(&mut self) -> Option<Result<Value, Fault>> {
+        let item = self.items.recv().await?;
+        self.taken += 1;
+        if self.taken == CREDIT / 2 {
+            self.worker.credit(self.id, std::mem::take(&mut self.taken));
+        }
+        Some(item)
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        // Of a stream that has ended the worker knows nothing any more.
+        self.worker.cancel(self.id);
+    }
+}
