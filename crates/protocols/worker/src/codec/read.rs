@@ -64,9 +64,7 @@ impl<'a> Reader<'a> {
             Head::Text(length) => Value::Text(utf8(self.bytes(length)?)?.into()),
             Head::Bytes(length) => Value::Bytes(Blob::from(self.bytes(length)?)),
             Head::Array(length) => Value::List(self.items(length, Self::value)?),
-            Head::Map(length) => {
-                Value::Map(self.items(length, |reader| Ok((reader.value()?, reader.value()?)))?)
-            }
+            Head::Map(length) => Value::Map(self.pairs(length, Self::value)?),
             Head::Extension(kind, length) => self.extension(kind, length)?,
         })
     }
@@ -140,7 +138,7 @@ impl<'a> Reader<'a> {
     /// Reads a map whose keys are text.
     pub(super) fn named(&mut self) -> Result<Vec<(Text, Value)>, Error> {
         match self.head()? {
-            Head::Map(length) => self.items(length, |reader| Ok((reader.text()?, reader.value()?))),
+            Head::Map(length) => self.pairs(length, Self::text),
             _ => Err(Error::Malformed("a map was expected")),
         }
     }
@@ -257,7 +255,7 @@ impl<'a> Reader<'a> {
         usize::try_from(u32::from_be_bytes(self.array()?)).map_err(|_| TOO_SHORT)
     }
 
-    /// Reads what follows the head of an array or a map.
+    /// Reads what follows the head of an array.
     fn items<T>(
         &mut self,
         length: usize,
@@ -271,6 +269,17 @@ impl<'a> Reader<'a> {
         }
         self.depth += 1;
         Ok(items)
+    }
+
+    /// Reads what follows the head of a map.
+    fn pairs<K>(
+        &mut self,
+        length: usize,
+        key: impl Fn(&mut Self) -> Result<K, Error>,
+    ) -> Result<Vec<(K, Value)>, Error> {
+        // Once more, since a pair takes twice the memory of an item.
+        self.values = self.values.checked_sub(length).ok_or(TOO_MANY)?;
+        self.items(length, |reader| Ok((key(reader)?, reader.value()?)))
     }
 
     /// Reads what is in an extension, to its end.

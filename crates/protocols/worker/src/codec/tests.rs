@@ -406,15 +406,18 @@ fn nesting_is_bounded_and_costs_the_one_call() {
 }
 
 #[test]
-fn the_number_of_values_is_bounded() {
-    let of = |count: u32| {
-        let head = [&b"\xdd"[..], &count.to_be_bytes()].concat();
-        raw(&[b"\x93\x05\x01", &head, &vec![0xc0; count as usize]])
+fn the_number_of_values_is_bounded_and_a_pair_counts_twice() {
+    let of = |head: u8, count: u32, each: usize| {
+        let head = [&[head][..], &count.to_be_bytes()].concat();
+        raw(&[b"\x93\x05\x01", &head, &vec![0xc0; count as usize * each]])
     };
-    assert!(matches!(read(&of(100_000)), Ok(Frame::Done { .. })));
-    let frame = read(&of(100_001)).unwrap();
-    let Frame::Fail { id: 1, fault } = &frame else { panic!("{frame:?}") };
-    assert_eq!((fault.kind(), fault.ran()), (Kind::TooLarge, Ran::Yes));
+    assert!(matches!(read(&of(0xdd, 100_000, 1)), Ok(Frame::Done { .. })));
+    assert!(matches!(read(&of(0xdf, 50_000, 2)), Ok(Frame::Done { .. })));
+    for bytes in [of(0xdd, 100_001, 1), of(0xdf, 50_001, 2)] {
+        let frame = read(&bytes).unwrap();
+        let Frame::Fail { id: 1, fault } = &frame else { panic!("{frame:?}") };
+        assert_eq!((fault.kind(), fault.ran()), (Kind::TooLarge, Ran::Yes));
+    }
 }
 
 #[test]
