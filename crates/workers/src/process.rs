@@ -96,6 +96,7 @@ fn describe(status: ExitStatus) -> String {
         (Some(code), _) => format!("exited with status {code}"),
         (_, Some(signal)) => {
             let name = Signal::from_named_raw(signal).map(|signal| format!("{signal:?}"));
+            let name = name.as_deref().map(|name| name.trim_matches('"').replace("Signal::", ""));
             format!("was ended by signal {}", name.unwrap_or_else(|| signal.to_string()))
         }
         _ => "ended".to_owned(),
