@@ -56,7 +56,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-pub(crate) const TOO_LONG: Error = Error::TooLarge("a frame is too long (limits.message_bytes)");
+pub(crate) const TOO_LONG: Error = Error::TooLarge("a frame is too long (workers.message_bytes)");
 pub(crate) const TOO_DEEP: Error =
     Error::Refused(Kind::TooLarge, "values are nested too deep (limits.depth)");
 pub(crate) const TOO_MANY: Error = Error::Refused(Kind::TooLarge, "a frame has too many values");

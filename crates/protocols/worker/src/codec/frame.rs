@@ -432,7 +432,7 @@ fn framed(
     let written = content(out).and_then(|()| {
         let bytes = out.len() - start - HEAD_BYTES;
         if bytes > most {
-            let why = format!("{bytes} bytes are over the {most} of limits.message_bytes");
+            let why = format!("{bytes} bytes are over the {most} of workers.message_bytes");
             return Err(Fault::new(Kind::TooLarge, why));
         }
         set_length(out, start, HEAD_BYTES)
