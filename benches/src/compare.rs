@@ -15,20 +15,20 @@ use crate::server::{Server, pinned};
 pub(crate) struct Options {
     /// Rounds, each measuring both sides.
     #[arg(long, default_value_t = 5)]
-    rounds: usize,
+    pub(crate) rounds: usize,
     /// Seconds for each measurement.
     #[arg(long, default_value_t = 3.0)]
-    seconds: f64,
+    pub(crate) seconds: f64,
     /// A Python that has the original server, for `compare-msgpack`.
     #[arg(long)]
     python: Option<PathBuf>,
 }
 
 /// One side of a comparison: a name, a process, and the flags of its load.
-struct Side<'s> {
-    name: &'s str,
-    server: &'s Server,
-    load: Vec<String>,
+pub(crate) struct Side<'s> {
+    pub(crate) name: &'s str,
+    pub(crate) server: &'s Server,
+    pub(crate) load: Vec<String>,
 }
 
 #[derive(Default)]
@@ -114,11 +114,16 @@ fn original_msgpack(options: &Options, python: &Path) -> Result {
 }
 
 /// Where the server and the load run: on one processor for one in flight, else apart.
-fn processors(in_flight: usize) -> (usize, usize) {
+pub(crate) fn processors(in_flight: usize) -> (usize, usize) {
     if in_flight == 1 { (0, 0) } else { (0, 1) }
 }
 
-fn compare(title: &str, sides: &[Side<'_>; 2], options: &Options, load_cpu: usize) -> Result {
+pub(crate) fn compare(
+    title: &str,
+    sides: &[Side<'_>; 2],
+    options: &Options,
+    load_cpu: usize,
+) -> Result {
     let mut results = [Results::default(), Results::default()];
     for side in sides {
         run(side, 0.5, load_cpu)?;

@@ -5,6 +5,7 @@ mod load;
 mod measure;
 mod msgpack;
 mod mysql;
+mod python;
 mod server;
 mod watch;
 
@@ -31,6 +32,13 @@ enum Verb {
     CompareMysql(compare::Options),
     /// MessagePack-RPC calls beside a bare echo, and beside the original server where it starts.
     CompareMsgpack(compare::Options),
+    /// MySQL calls of functions in Python beside a gevent server of pymysqlrpc's shape.
+    ComparePython(python::Options),
+    /// Round trips to a worker in Python beside a bare echo, and two workers beside one.
+    Workers(python::Options),
+    /// Give back what comes on standard input, a socket.
+    #[command(hide = true)]
+    UnixEcho,
     /// Memory of idle logged-in connections, and whether others are answered meanwhile.
     Idle(watch::Idle),
     /// Growth of memory over a million calls.
@@ -51,6 +59,9 @@ async fn main() -> ExitCode {
         Verb::Echo(echo) => echo.run().await,
         Verb::CompareMysql(options) => compare::mysql(&options),
         Verb::CompareMsgpack(options) => compare::msgpack(&options),
+        Verb::ComparePython(options) => python::beside_gevent(&options),
+        Verb::Workers(options) => python::round_trips(&options).await,
+        Verb::UnixEcho => python::unix_echo(),
         Verb::Idle(idle) => idle.run().await,
         Verb::Leak(leak) => leak.run().await,
         Verb::Big(big) => big.run().await,

@@ -4,8 +4,25 @@ use std::time::Duration;
 
 use crate::Result;
 
-/// Processor time that a process has used.
+/// Processor time that a process has used, and the processes that it has started.
 pub(crate) fn cpu(pid: u32) -> Result<Duration> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"))?.flatten();
+    let children =
+        threads.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    let children: Vec<String> = children.collect();
+    let mut children: Vec<u32> =
+        children.iter().flat_map(|line| line.split_whitespace()).flat_map(str::parse).collect();
+    children.sort_unstable();
+    children.dedup();
+    let mut total = own_cpu(pid)?;
+    for child in children {
+        // One that has ended meanwhile has taken its time with it.
+        total += cpu(child).unwrap_or_default();
+    }
+    Ok(total)
+}
+
+fn own_cpu(pid: u32) -> Result<Duration> {
     let mut total = 0;
     for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
         let stat = std::fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();

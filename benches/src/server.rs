@@ -38,6 +38,34 @@ impl Server {
         Self::announced(command.args(["--log-level", "error"]))
     }
 
+    /// Our own server with functions in Python, for MySQL's clients.
+    pub(crate) fn python(
+        app: &str,
+        package: &str,
+        interpreter: &Path,
+        workers: usize,
+        cpu: usize,
+    ) -> Result<Self> {
+        let scratch = std::env::temp_dir().join(format!("polyport-bench-{}", std::process::id()));
+        std::fs::create_dir_all(&scratch)?;
+        let config = scratch.join("polyport.toml");
+        let user = "[users.testuser]\npassword = \"testpass\"\nrights = [\"call *\"]\n";
+        std::fs::write(&config, user)?;
+        let mut command = pinned(&sibling("polyport")?, Some(cpu));
+        command.args(["serve", app, "--only", "mysql", "--listen", "mysql=127.0.0.1:0"]);
+        command.arg("--config").arg(&config).arg("--data").arg(scratch.join("data"));
+        command.arg("--python").arg(interpreter).args(["--workers", &workers.to_string()]);
+        command.args(["--threads", "1", "--log-level", "error"]).env("PYTHONPATH", package);
+        let mut server = Self::announced(&mut command)?;
+        server.scratch = Some(scratch);
+        Ok(server)
+    }
+
+    /// A server that is a script in Python and announces itself as ours does.
+    pub(crate) fn script(interpreter: &Path, script: &str, cpu: usize) -> Result<Self> {
+        Self::announced(pinned(interpreter, Some(cpu)).arg(script))
+    }
+
     /// The bare echo.
     pub(crate) fn echo(cpu: Option<usize>) -> Result<Self> {
         Self::announced(pinned(&std::env::current_exe()?, cpu).arg("echo"))
