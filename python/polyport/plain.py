@@ -1,0 +1,233 @@
+"""The engine of plain functions: one call at a time, on the main thread.
+
+What a call costs here is what most applications wait for, so the path of a call without anything
+special is short: read, look up, call, pack, send.
+"""
+
+from __future__ import annotations
+
+import collections
+import mmap
+import struct
+import threading
+from collections.abc import Generator
+from types import GeneratorType
+from typing import Any
+
+from polyport import frames, values
+from polyport.application import Application, Entry, Pool
+from polyport.context import CURRENT, Call
+from polyport.engine import Channel, Engine, close_quietly
+from polyport.frames import CALL, DONE, FIRST_CREDIT, ITEM, STREAM
+
+_write_progress = struct.Struct("<QQ").pack_into
+
+
+class _Stream:
+    """A generator that is advanced while it has credit."""
+
+    __slots__ = ("call", "credit", "generator", "is_cancelled", "is_ready", "is_running", "name")
+
+    def __init__(self, name: str, call: Call, generator: Generator[Any, None, Any]) -> None:
+        self.name = name
+        self.call = call
+        self.generator = generator
+        self.credit = FIRST_CREDIT
+        self.is_cancelled = False
+        self.is_ready = False
+        self.is_running = False
+
+
+_Waiting = tuple[Entry, Call, "list[Any]"]
+
+
+class PlainEngine(Engine):
+    """Runs one call at a time. Streams that wait for credit do not hold it up."""
+
+    def __init__(
+        self, channel: Channel, application: Application, pool: Pool, progress: str | None
+    ) -> None:
+        super().__init__(channel, application, pool)
+        self._thread = threading.get_ident()
+        self._calls: collections.deque[_Waiting] = collections.deque()
+        self._serving: list[Call] = []
+        self._streams: dict[int, _Stream] = {}
+        self._ready: collections.deque[_Stream] = collections.deque()
+        self._progress = _progress_file(progress)
+        self._begun = 0
+
+    def run(self) -> None:
+        """Serves until the server sends DRAIN and the last call has ended."""
+        while True:
+            if self._calls:
+                self._serve(*self._calls.popleft())
+            if self._ready:
+                self._advance(self._ready.popleft())
+                self._receive(wait=False)
+            elif not self._calls:
+                if self.draining and not self._streams:
+                    return
+                self._receive()
+
+    def poll(self) -> None:
+        """Reads what has arrived; a function that asks whether it is cancelled needs it."""
+        if threading.get_ident() == self._thread and self.channel.is_open:
+            self._receive(wait=False)
+
+    def wait(self, pending: Any) -> list[Any]:
+        """Waits for the next frame of an answer, and meanwhile runs what the answer may need."""
+        if threading.get_ident() != self._thread:
+            raise RuntimeError("only the thread that serves a call can call the server")
+        serving = CURRENT.get()
+        while not pending.frames:
+            if not self._run_one_of(pending.chain):
+                self._receive()
+        if CURRENT.get() is not serving:
+            CURRENT.set(serving)
+            self._mark(serving)
+        frame: list[Any] = pending.frames.popleft()
+        return frame
+
+    def on_call(self, frame: list[Any]) -> None:
+        """Keeps a call until the one before it has ended."""
+        self._calls.append(self.find(frame))
+
+    def on_cancel(self, frame: list[Any]) -> None:
+        """Takes a call out of the queue, ends a stream, or tells the function that runs."""
+        id = frame[1]
+        stream = self._streams.get(id)
+        if stream is not None:
+            stream.is_cancelled = stream.call._cancelled = True
+            self._make_ready(stream)
+        for call in self._serving:
+            if call._id == id:
+                call._cancelled = True
+        for waiting in self._calls:
+            if waiting[1]._id == id:
+                self._calls.remove(waiting)
+                self.send(self.refusal(id, "cancelled", "the call was cancelled before it began"))
+                return
+
+    def on_credit(self, frame: list[Any]) -> None:
+        """Lets a stream go on."""
+        stream = self._streams.get(frame[1])
+        if stream is not None:
+            stream.credit += frame[2]
+            self._make_ready(stream)
+
+    def _receive(self, wait: bool = True) -> None:
+        for frame in self.channel.receive(wait):
+            if frame[0] == CALL:
+                self._calls.append(self.find(frame))
+            else:
+                self.handle(frame)
+
+    def _serve(self, entry: Entry, call: Call, sent: list[Any]) -> None:
+        id = call._id
+        self._serving.append(call)
+        CURRENT.set(call)
+        self._mark(call)
+        try:
+            direct = entry.direct
+            result = direct(*sent) if direct else entry.start(sent, call._context[0])
+        except BaseException as error:
+            self.check_process(error)
+            data = self.failure(id, error)
+        else:
+            self.check_process()
+            if type(result) is GeneratorType:
+                self._open(entry, call, result)
+                return
+            data, _ = self.answer(DONE, id, entry.name, result)
+        self._end(call)
+        # Here several answers could leave at once, if they were kept until the queue is empty.
+        self.send(data)
+
+    def _open(self, entry: Entry, call: Call, generator: Generator[Any, None, Any]) -> None:
+        stream = _Stream(entry.name, call, generator)
+        self._streams[call._id] = stream
+        self._end(call)
+        self.send_frame([STREAM, call._id, entry.stream_columns])
+        self._make_ready(stream)
+
+    def _advance(self, stream: _Stream) -> None:
+        """Takes one item of a stream, or ends it."""
+        stream.is_ready = False
+        call = stream.call
+        stream.is_running = True
+        self._serving.append(call)
+        CURRENT.set(call)
+        self._mark(call)
+        try:
+            data, goes_on = self._next(stream)
+        finally:
+            stream.is_running = False
+            self._end(call)
+        self.check_process()
+        if not goes_on:
+            del self._streams[call._id]
+        self.send(data)
+        if goes_on:
+            self._make_ready(stream)
+
+    def _next(self, stream: _Stream) -> tuple[bytes, bool]:
+        id, generator = stream.call._id, stream.generator
+        try:
+            if stream.is_cancelled:
+                generator.close()
+                return self.refusal(id, "cancelled", "the stream was cancelled", "yes"), False
+            item = next(generator)
+        except StopIteration:
+            return frames.frame(values.pack([DONE, id, None])), False
+        except BaseException as error:
+            self.check_process(error)
+            return self.failure(id, error), False
+        stream.credit -= 1
+        data, is_item = self.answer(ITEM, id, stream.name, item)
+        if not is_item:
+            close_quietly(generator)
+        return data, is_item
+
+    def _make_ready(self, stream: _Stream) -> None:
+        can_go_on = stream.credit > 0 or stream.is_cancelled
+        if can_go_on and not stream.is_ready and not stream.is_running:
+            stream.is_ready = True
+            self._ready.append(stream)
+
+    def _run_one_of(self, chain: int) -> bool:
+        """Runs a call, or takes an item of a stream, that belongs to a chain of calls."""
+        for waiting in self._calls:
+            if waiting[1]._chain == chain:
+                self._calls.remove(waiting)
+                self._serve(*waiting)
+                return True
+        for stream in self._ready:
+            if stream.call._chain == chain:
+                self._ready.remove(stream)
+                self._advance(stream)
+                return True
+        return False
+
+    def _mark(self, call: Call | None) -> None:
+        if self._progress is not None and call is not None:
+            id = call._id
+            self._begun = max(self._begun, id)
+            _write_progress(self._progress, 0, id, self._begun)
+
+    def _end(self, call: Call) -> None:
+        """Notes that a call does not run any more, before its answer can arrive."""
+        self._serving.pop()
+        CURRENT.set(None)
+        if self._progress is not None:
+            outer = self._serving[-1]._id if self._serving else 0
+            _write_progress(self._progress, 0, outer, self._begun)
+        if self._abandoned:
+            self.drop_abandoned()
+
+
+def _progress_file(path: str | None) -> mmap.mmap | None:
+    if path is None:
+        return None
+    with open(path, "r+b") as file:
+        file.truncate(max(16, file.seek(0, 2)))
+        return mmap.mmap(file.fileno(), 16)
