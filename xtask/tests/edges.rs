@@ -9,6 +9,8 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 enum Role {
     Core,
     Wire,
+    /// Bytes that several protocols share, and nothing else.
+    Codec,
     Macros,
     Protocol,
     /// Runs functions in processes of their own, which talk the worker protocol.
@@ -23,6 +25,7 @@ fn role(name: &str, folder: &str) -> Option<Role> {
     Some(match (name, folder) {
         ("polyport-core", "crates/core") => Role::Core,
         ("polyport-wire", "crates/wire") => Role::Wire,
+        ("polyport-pack", "crates/pack") => Role::Codec,
         ("polyport-macros", "crates/macros") => Role::Macros,
         ("polyport-workers", "crates/workers") => Role::Workers,
         ("polyport", "crates/polyport") => Role::Glue,
@@ -37,10 +40,10 @@ fn role(name: &str, folder: &str) -> Option<Role> {
 fn may_depend(from: Role, to: Role) -> bool {
     match from {
         Role::Core | Role::Macros => false,
-        Role::Wire => to == Role::Core,
-        Role::Protocol => matches!(to, Role::Core | Role::Wire),
+        Role::Wire | Role::Codec => to == Role::Core,
+        Role::Protocol => matches!(to, Role::Core | Role::Wire | Role::Codec),
         // Of the protocols only that of the workers; see below.
-        Role::Workers => matches!(to, Role::Core | Role::Protocol),
+        Role::Workers => matches!(to, Role::Core | Role::Codec | Role::Protocol),
         Role::Glue | Role::Tool => to != Role::Tool,
     }
 }
@@ -81,9 +84,10 @@ fn the_crates_depend_on_each_other_only_as_the_architecture_says() {
 
 #[test]
 fn a_protocol_may_use_the_core_and_never_another_protocol() {
-    assert!(may_depend(Role::Protocol, Role::Core) && may_depend(Role::Protocol, Role::Wire));
+    for shared in [Role::Core, Role::Wire, Role::Codec] {
+        assert!(may_depend(Role::Protocol, shared) && !may_depend(shared, Role::Protocol));
+    }
     assert!(!may_depend(Role::Protocol, Role::Protocol));
-    assert!(!may_depend(Role::Core, Role::Protocol) && !may_depend(Role::Wire, Role::Protocol));
     assert_eq!(role("polyport-mysql", "crates/protocols/mysql"), Some(Role::Protocol));
     assert_eq!(role("polyport-mysql", "crates/mysql"), None);
 }

@@ -1,15 +1,12 @@
 //! Bytes to frames and back, pure: no socket, no clock, no process.
 //!
-//! [`frame`] is what the two sides say, [`description`] what a worker says of itself first;
-//! [`read`] and [`write`](mod@write) are the values in both, [`value`] what the two agree on.
+//! [`frame`] is what the two sides say, [`description`] what a worker says of itself first. The
+//! values in both are those of `polyport_pack`.
 
 pub(crate) mod description;
 pub(crate) mod frame;
-mod read;
 #[cfg(test)]
 mod tests;
-mod value;
-mod write;
 
 use std::fmt;
 
@@ -56,8 +53,13 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+impl From<polyport_pack::Error> for Error {
+    fn from(error: polyport_pack::Error) -> Self {
+        match error {
+            polyport_pack::Error::Malformed(why) => Self::Malformed(why),
+            polyport_pack::Error::Refused(kind, why) => Self::Refused(kind, why),
+        }
+    }
+}
+
 pub(crate) const TOO_LONG: Error = Error::TooLarge("a frame is too long (workers.message_bytes)");
-pub(crate) const TOO_DEEP: Error =
-    Error::Refused(Kind::TooLarge, "values are nested too deep (limits.depth)");
-pub(crate) const TOO_MANY: Error = Error::Refused(Kind::TooLarge, "a frame has too many values");
-pub(crate) const TOO_SHORT: Error = Error::Malformed("a frame ends within a value");

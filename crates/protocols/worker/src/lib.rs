@@ -6,7 +6,6 @@
 #![cfg_attr(test, allow(clippy::panic))]
 
 mod codec;
-mod fault;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 

@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use polyport_core::{Fault, Param, Signature, Text, Type, Value};
+use polyport_pack::{TYPES, fault, type_name, type_of};
 
-use super::value::{TYPES, type_name, type_of};
 use super::{Error, VERSION};
-use crate::fault;
 
 /// The pool of functions that name none.
 const PLAIN: &str = "plain";

@@ -1,21 +1,13 @@
 //! Frames: what the server and its workers say to each other.
 
 use polyport_core::{Arguments, Column, Fault, Kind, Ran, Reply, Text, Value};
+use polyport_pack::{
+    FRAME, FRAME_HEAD_BYTES, Reader, append, append_array, append_columns, append_frame,
+    append_list, append_named, append_nil, append_reply, append_str, append_u64, fault,
+};
 
 use super::description::Hello;
-use super::read::Reader;
-use super::write::{
-    append, append_array, append_columns, append_list, append_named, append_nil, append_reply,
-    append_str, append_u64, set_length,
-};
 use super::{Bounds, Error, TOO_LONG};
-use crate::fault;
-
-/// The byte that begins a frame, which makes its length a MessagePack integer.
-const FRAME: u8 = 0xce;
-
-/// The byte `ce` and the four bytes of the length.
-const HEAD_BYTES: usize = 5;
 
 const HELLO: u64 = 0;
 const WELCOME: u64 = 1;
@@ -263,8 +255,10 @@ pub fn decode(
         return Err(TOO_LONG);
     }
     let Some(body) = rest.get(..length) else { return Ok(None) };
+    let Bounds { depth, values, .. } = bounds;
+    let bounds = polyport_pack::Bounds { depth, values, foreign: true };
     let frame = read(&mut Reader::new(body, bounds), sender)?;
-    Ok(Some((frame, HEAD_BYTES + length)))
+    Ok(Some((frame, FRAME_HEAD_BYTES + length)))
 }
 
 fn read(reader: &mut Reader<'_>, sender: Sender) -> Result<Frame, Error> {
@@ -325,11 +319,11 @@ fn read(reader: &mut Reader<'_>, sender: Sender) -> Result<Frame, Error> {
 
 /// Makes a value that is refused the fault of one call. The end of the frame is known whatever is
 /// in it, so nobody else has to suffer.
-fn taken<T>(read: Result<T, Error>) -> Result<Result<T, Fault>, Error> {
+fn taken<T>(read: Result<T, polyport_pack::Error>) -> Result<Result<T, Fault>, Error> {
     match read {
         Ok(read) => Ok(Ok(read)),
-        Err(Error::Refused(kind, why)) => Ok(Err(Fault::new(kind, why))),
-        Err(error) => Err(error),
+        Err(polyport_pack::Error::Refused(kind, why)) => Ok(Err(Fault::new(kind, why))),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -424,27 +418,27 @@ fn framed(
     kind: u64,
     content: impl FnOnce(&mut Vec<u8>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    let start = out.len();
-    out.extend_from_slice(&[FRAME, 0, 0, 0, 0]);
-    let elements = usize::try_from(kind).ok().and_then(|kind| ELEMENTS.get(kind));
-    append_array(out, *elements.unwrap_or(&1));
-    append_u64(out, kind);
-    let written = content(out).and_then(|()| {
-        let bytes = out.len() - start - HEAD_BYTES;
+    let start = out.len() + FRAME_HEAD_BYTES;
+    append_frame(out, |out| {
+        let elements = usize::try_from(kind).ok().and_then(|kind| ELEMENTS.get(kind));
+        append_array(out, *elements.unwrap_or(&1));
+        append_u64(out, kind);
+        content(out)?;
+        let bytes = out.len() - start;
         if bytes > most {
             let why = format!("{bytes} bytes are over the {most} of workers.message_bytes");
             return Err(Fault::new(Kind::TooLarge, why));
         }
-        set_length(out, start, HEAD_BYTES)
-    });
-    if written.is_err() {
-        out.truncate(start);
-    }
-    written
+        Ok(())
+    })
 }
 
 impl Call {
-    fn read(reader: &mut Reader<'_>, id: u64, sender: Sender) -> Result<Self, Error> {
+    fn read(
+        reader: &mut Reader<'_>,
+        id: u64,
+        sender: Sender,
+    ) -> Result<Self, polyport_pack::Error> {
         let name = reader.text()?;
         let positional = reader.list(Reader::value)?;
         let named = reader.optional(Reader::named)?.unwrap_or_default();
@@ -454,7 +448,7 @@ impl Call {
 }
 
 impl Context {
-    fn read(reader: &mut Reader<'_>, sender: Sender) -> Result<Self, Error> {
+    fn read(reader: &mut Reader<'_>, sender: Sender) -> Result<Self, polyport_pack::Error> {
         Ok(match sender {
             Sender::Server => {
                 reader.elements(7)?;

@@ -10,17 +10,20 @@ use polyport_core::types::{NUMBER_DIGITS, parse_decimal};
 use polyport_core::{Blob, Column, Kind, Opaque, Reply, Rows, Text, Time, Value};
 use rmp::Marker;
 
-use super::value::{
+use crate::extension::{
     ABSENT, DATE, DATE_TIME, DECIMAL, DIALECTS, INTEGER, MANY, OPAQUE, SET, SPAN, TABLE, TUPLE,
     type_of,
 };
-use super::{Bounds, Error, TOO_DEEP, TOO_MANY, TOO_SHORT};
+use crate::{Bounds, Error, TOO_DEEP, TOO_MANY, TOO_SHORT};
 
 /// Bytes that an integer may have; more are refused, because printing one costs their square.
 const INTEGER_BYTES: usize = 64 * 1024;
 
 /// Reserved before the elements are read; longer arrays and maps grow.
 const RESERVED_ITEMS: usize = 64;
+
+const FOREIGN: Error =
+    Error::Refused(Kind::Unsupported, "foreign objects and absent arguments are not taken here");
 
 /// What the first bytes of a value say.
 enum Head {
@@ -37,22 +40,34 @@ enum Head {
     Extension(u8, usize),
 }
 
-/// Reads values off the front of a whole frame.
+/// Reads values off the front of bytes that have all arrived.
 #[derive(Debug)]
-pub(super) struct Reader<'a> {
+pub struct Reader<'a> {
     rest: &'a [u8],
-    depth: usize,
-    values: usize,
+    /// What is left of the bounds.
+    bounds: Bounds,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) const fn new(bytes: &'a [u8], bounds: Bounds) -> Self {
-        let Bounds { depth, values, .. } = bounds;
-        Self { rest: bytes, depth, values }
+    /// Reads these bytes.
+    #[must_use]
+    pub const fn new(bytes: &'a [u8], bounds: Bounds) -> Self {
+        Self { rest: bytes, bounds }
+    }
+
+    /// Makes sure that nothing is left to read.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] when something is.
+    pub const fn end(&self) -> Result<(), Error> {
+        if self.rest.is_empty() { Ok(()) } else { Err(Error::Malformed("bytes follow the value")) }
     }
 
     /// Reads one value with all that is in it.
-    pub(super) fn value(&mut self) -> Result<Value, Error> {
+    ///
+    /// # Errors
+    /// When the bytes are no value, or one beyond the bounds.
+    pub fn value(&mut self) -> Result<Value, Error> {
         Ok(match self.head()? {
             Head::Null => Value::Null,
             Head::Bool(flag) => Value::Bool(flag),
@@ -70,7 +85,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads what answers a call: a value, a table, or several answers.
-    pub(super) fn reply(&mut self) -> Result<Reply, Error> {
+    ///
+    /// # Errors
+    /// When the bytes are no answer, or one beyond the bounds.
+    pub fn reply(&mut self) -> Result<Reply, Error> {
         let bytes = self.rest;
         match self.head()? {
             Head::Extension(TABLE, length) => self.within(length, Self::rows).map(Reply::Rows),
@@ -100,7 +118,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads an array of columns, or null for none.
-    pub(super) fn columns(&mut self) -> Result<Vec<Column>, Error> {
+    ///
+    /// # Errors
+    /// When the bytes are neither.
+    pub fn columns(&mut self) -> Result<Vec<Column>, Error> {
         Ok(self.optional(|reader| reader.list(Self::column))?.unwrap_or_default())
     }
 
@@ -118,7 +139,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the head of an array of at least `needed` elements.
-    pub(super) fn elements(&mut self, needed: usize) -> Result<usize, Error> {
+    ///
+    /// # Errors
+    /// When the bytes are no such array.
+    pub fn elements(&mut self, needed: usize) -> Result<usize, Error> {
         match self.head()? {
             Head::Array(length) if length >= needed => Ok(length),
             Head::Array(_) => Err(Error::Malformed("an array has too few elements")),
@@ -127,7 +151,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads an array.
-    pub(super) fn list<T>(
+    ///
+    /// # Errors
+    /// When the bytes are no array, and those of `item`.
+    pub fn list<T>(
         &mut self,
         item: impl FnMut(&mut Self) -> Result<T, Error>,
     ) -> Result<Vec<T>, Error> {
@@ -136,7 +163,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a map whose keys are text.
-    pub(super) fn named(&mut self) -> Result<Vec<(Text, Value)>, Error> {
+    ///
+    /// # Errors
+    /// When the bytes are no such map.
+    pub fn named(&mut self) -> Result<Vec<(Text, Value)>, Error> {
         match self.head()? {
             Head::Map(length) => self.pairs(length, Self::text),
             _ => Err(Error::Malformed("a map was expected")),
@@ -144,12 +174,18 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads text.
-    pub(super) fn text(&mut self) -> Result<Text, Error> {
+    ///
+    /// # Errors
+    /// When the bytes are no text.
+    pub fn text(&mut self) -> Result<Text, Error> {
         self.str().map(Text::from)
     }
 
     /// Reads text without a copy.
-    pub(super) fn str(&mut self) -> Result<&'a str, Error> {
+    ///
+    /// # Errors
+    /// When the bytes are no text.
+    pub fn str(&mut self) -> Result<&'a str, Error> {
         match self.head()? {
             Head::Text(length) => utf8(self.bytes(length)?),
             _ => Err(Error::Malformed("text was expected")),
@@ -157,7 +193,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads an integer that is not negative.
-    pub(super) fn u64(&mut self) -> Result<u64, Error> {
+    ///
+    /// # Errors
+    /// When the bytes are no such integer.
+    pub fn u64(&mut self) -> Result<u64, Error> {
         let number = match self.head()? {
             Head::Int(number) => u64::try_from(number).ok(),
             Head::Large(number) => Some(number),
@@ -167,7 +206,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads nil as nothing.
-    pub(super) fn optional<T>(
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn optional<T>(
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
@@ -261,13 +303,14 @@ impl<'a> Reader<'a> {
         length: usize,
         mut item: impl FnMut(&mut Self) -> Result<T, Error>,
     ) -> Result<Vec<T>, Error> {
-        self.values = self.values.checked_sub(length).ok_or(TOO_MANY)?;
-        self.depth = self.depth.checked_sub(1).ok_or(TOO_DEEP)?;
+        let Bounds { depth, values, .. } = &mut self.bounds;
+        *values = values.checked_sub(length).ok_or(TOO_MANY)?;
+        *depth = depth.checked_sub(1).ok_or(TOO_DEEP)?;
         let mut items = Vec::with_capacity(length.min(RESERVED_ITEMS));
         for _ in 0..length {
             items.push(item(self)?);
         }
-        self.depth += 1;
+        self.bounds.depth += 1;
         Ok(items)
     }
 
@@ -278,7 +321,8 @@ impl<'a> Reader<'a> {
         key: impl Fn(&mut Self) -> Result<K, Error>,
     ) -> Result<Vec<(K, Value)>, Error> {
         // Once more, since a pair takes twice the memory of an item.
-        self.values = self.values.checked_sub(length).ok_or(TOO_MANY)?;
+        let values = &mut self.bounds.values;
+        *values = values.checked_sub(length).ok_or(TOO_MANY)?;
         self.items(length, |reader| Ok((key(reader)?, reader.value()?)))
     }
 
@@ -312,6 +356,7 @@ impl<'a> Reader<'a> {
                 return self.within(length, |reader| reader.list(Self::value)).map(Value::Tuple);
             }
             SET => return self.within(length, |reader| reader.list(Self::value)).map(Value::Set),
+            OPAQUE | ABSENT if !self.bounds.foreign => return Err(FOREIGN),
             OPAQUE => return self.within(length, Self::opaque),
             TABLE | MANY => return Err(Error::Malformed("a table or several replies in a value")),
             _ => {}

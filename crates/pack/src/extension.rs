@@ -2,23 +2,23 @@
 
 use polyport_core::Type;
 
-pub(super) const INTEGER: u8 = 1;
-pub(super) const DECIMAL: u8 = 2;
-pub(super) const DATE: u8 = 3;
-pub(super) const DATE_TIME: u8 = 4;
-pub(super) const SPAN: u8 = 5;
-pub(super) const TUPLE: u8 = 6;
-pub(super) const SET: u8 = 7;
-pub(super) const OPAQUE: u8 = 8;
-pub(super) const ABSENT: u8 = 9;
-pub(super) const TABLE: u8 = 16;
-pub(super) const MANY: u8 = 17;
+pub(crate) const INTEGER: u8 = 1;
+pub(crate) const DECIMAL: u8 = 2;
+pub(crate) const DATE: u8 = 3;
+pub(crate) const DATE_TIME: u8 = 4;
+pub(crate) const SPAN: u8 = 5;
+pub(crate) const TUPLE: u8 = 6;
+pub(crate) const SET: u8 = 7;
+pub(crate) const OPAQUE: u8 = 8;
+pub(crate) const ABSENT: u8 = 9;
+pub(crate) const TABLE: u8 = 16;
+pub(crate) const MANY: u8 = 17;
 
 /// The dialects whose objects a worker can hold and give back.
-pub(super) const DIALECTS: [&str; 2] = ["pickle", "msgpack"];
+pub(crate) const DIALECTS: [&str; 2] = ["pickle", "msgpack"];
 
 /// The types by their names on the wire.
-pub(super) const TYPES: [(&str, Type); 11] = [
+pub const TYPES: [(&str, Type); 11] = [
     ("any", Type::Any),
     ("bool", Type::Bool),
     ("int", Type::Int),
@@ -33,12 +33,14 @@ pub(super) const TYPES: [(&str, Type); 11] = [
 ];
 
 /// The type of this name.
-pub(super) fn type_of(name: &str) -> Option<Type> {
+#[must_use]
+pub fn type_of(name: &str) -> Option<Type> {
     TYPES.into_iter().find(|(known, _)| *known == name).map(|(_, kind)| kind)
 }
 
 /// The name of a type.
-pub(super) const fn type_name(kind: Type) -> &'static str {
+#[must_use]
+pub const fn type_name(kind: Type) -> &'static str {
     match kind {
         Type::Any => "any",
         Type::Bool => "bool",

@@ -6,15 +6,21 @@ use polyport_core::{Column, Fault, Kind, Reply, Rows, Text, Time, Type, Value};
 use rmp::Marker;
 use rmp::encode as write;
 
-use super::value::{
+use crate::extension::{
     ABSENT, DATE, DATE_TIME, DECIMAL, INTEGER, MANY, OPAQUE, SET, SPAN, TABLE, TUPLE, type_name,
 };
+
+/// The byte that begins a frame, which makes its length a MessagePack integer.
+pub const FRAME: u8 = 0xce;
+
+/// That byte and the four bytes of the length.
+pub const FRAME_HEAD_BYTES: usize = 5;
 
 /// Appends a value.
 ///
 /// # Errors
-/// What no frame can hold. What was appended until then has to be taken off again.
-pub(super) fn append(out: &mut Vec<u8>, value: &Value) -> Result<(), Fault> {
+/// A text or a list beyond 4 GiB. What was appended until then has to be taken off again.
+pub fn append(out: &mut Vec<u8>, value: &Value) -> Result<(), Fault> {
     match value {
         Value::Null => append_nil(out),
         Value::Bool(flag) => sure(write::write_bool(out, *flag)),
@@ -97,7 +103,7 @@ fn append_time(out: &mut Vec<u8>, time: Time) -> Result<(), Fault> {
 ///
 /// # Errors
 /// What no frame can hold, a stream first of all.
-pub(super) fn append_reply(out: &mut Vec<u8>, reply: &Reply) -> Result<(), Fault> {
+pub fn append_reply(out: &mut Vec<u8>, reply: &Reply) -> Result<(), Fault> {
     match reply {
         Reply::Value(value) => append(out, value),
         Reply::Rows(Rows { columns, rows }) => extension(out, TABLE, |out| {
@@ -114,7 +120,10 @@ pub(super) fn append_reply(out: &mut Vec<u8>, reply: &Reply) -> Result<(), Fault
 }
 
 /// Appends columns, or null for none.
-pub(super) fn append_columns(out: &mut Vec<u8>, columns: &[Column]) -> Result<(), Fault> {
+///
+/// # Errors
+/// A list beyond 4 GiB.
+pub fn append_columns(out: &mut Vec<u8>, columns: &[Column]) -> Result<(), Fault> {
     if columns.is_empty() {
         append_nil(out);
         return Ok(());
@@ -132,7 +141,10 @@ fn append_column(out: &mut Vec<u8>, column: &Column) -> Result<(), Fault> {
 }
 
 /// Appends an array.
-pub(super) fn append_list<T>(
+///
+/// # Errors
+/// Those of `each`.
+pub fn append_list<T>(
     out: &mut Vec<u8>,
     items: &[T],
     each: impl Fn(&mut Vec<u8>, &T) -> Result<(), Fault>,
@@ -142,7 +154,10 @@ pub(super) fn append_list<T>(
 }
 
 /// Appends a map with text keys.
-pub(super) fn append_named(out: &mut Vec<u8>, pairs: &[(Text, Value)]) -> Result<(), Fault> {
+///
+/// # Errors
+/// A text or a map beyond 4 GiB.
+pub fn append_named(out: &mut Vec<u8>, pairs: &[(Text, Value)]) -> Result<(), Fault> {
     sure(write::write_map_len(out, length(pairs.len())?));
     pairs.iter().try_for_each(|(name, value)| {
         append_str(out, name)?;
@@ -151,7 +166,10 @@ pub(super) fn append_named(out: &mut Vec<u8>, pairs: &[(Text, Value)]) -> Result
 }
 
 /// Appends text.
-pub(super) fn append_str(out: &mut Vec<u8>, text: &str) -> Result<(), Fault> {
+///
+/// # Errors
+/// A text beyond 4 GiB.
+pub fn append_str(out: &mut Vec<u8>, text: &str) -> Result<(), Fault> {
     sure(write::write_str_len(out, length(text.len())?));
     out.extend_from_slice(text.as_bytes());
     Ok(())
@@ -164,17 +182,17 @@ fn append_bytes(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Fault> {
 }
 
 /// Appends an integer.
-pub(super) fn append_u64(out: &mut Vec<u8>, number: u64) {
+pub fn append_u64(out: &mut Vec<u8>, number: u64) {
     sure(write::write_uint(out, number));
 }
 
 /// Appends null.
-pub(super) fn append_nil(out: &mut Vec<u8>) {
+pub fn append_nil(out: &mut Vec<u8>) {
     sure(write::write_nil(out));
 }
 
 /// Appends the head of an array.
-pub(super) fn append_array(out: &mut Vec<u8>, elements: u32) {
+pub fn append_array(out: &mut Vec<u8>, elements: u32) {
     sure(write::write_array_len(out, elements));
 }
 
@@ -183,6 +201,24 @@ fn text_extension(out: &mut Vec<u8>, kind: u8, text: &str) -> Result<(), Fault> 
         out.extend_from_slice(text.as_bytes());
         Ok(())
     })
+}
+
+/// Appends a frame: the byte [`FRAME`], four bytes of length, and what `content` appends. Nothing is
+/// appended when that fails.
+///
+/// # Errors
+/// Those of `content`, and what no frame can hold.
+pub fn append_frame(
+    out: &mut Vec<u8>,
+    content: impl FnOnce(&mut Vec<u8>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let start = out.len();
+    out.extend_from_slice(&[FRAME, 0, 0, 0, 0]);
+    let written = content(out).and_then(|()| set_length(out, start, FRAME_HEAD_BYTES));
+    if written.is_err() {
+        out.truncate(start);
+    }
+    written
 }
 
 /// Appends an extension. Its length is known last, so it always has four bytes.
@@ -198,7 +234,7 @@ fn extension(
 }
 
 /// Writes the four bytes of a length behind the byte at `start`: of all that follows the head.
-pub(super) fn set_length(out: &mut [u8], start: usize, head: usize) -> Result<(), Fault> {
+fn set_length(out: &mut [u8], start: usize, head: usize) -> Result<(), Fault> {
     let bytes = length(out.len() - start - head)?.to_be_bytes();
     if let Some(place) = out.get_mut(start + 1..).and_then(<[u8]>::first_chunk_mut) {
         *place = bytes;

@@ -1,11 +1,12 @@
-//! Faults as both sides write them: a map.
+//! Faults as maps.
 
 use polyport_core::{Fault, Kind, Ran, Text, Value};
 
-use crate::codec::Error;
+use crate::Error;
 
 /// A fault as a map.
-pub(crate) fn to_value(fault: &Fault) -> Value {
+#[must_use]
+pub fn to_value(fault: &Fault) -> Value {
     let mut pairs: Vec<(&str, Value)> = vec![
         ("kind", fault.kind().name().into()),
         ("message", fault.message().into()),
@@ -24,7 +25,10 @@ pub(crate) fn to_value(fault: &Fault) -> Value {
 
 /// Reads a fault. A kind that is not known is of a later version, and read as
 /// [`Kind::Raised`].
-pub(crate) fn read(value: &Value) -> Result<Fault, Error> {
+///
+/// # Errors
+/// When the value is no fault.
+pub fn read(value: &Value) -> Result<Fault, Error> {
     const TEXT: Error = Error::Malformed("a fault's kind, message, class and trace are text");
     let field = |key| value.get(key).filter(|value| **value != Value::Null);
     let text = |key| match field(key) {
