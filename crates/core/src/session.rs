@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::call::{Call, CancelFlag};
 use crate::connection::{Connection, Interrupt, Reason, Stage};
 use crate::core::Core;
-use crate::fault::{Fault, Kind};
+use crate::fault::{Fault, Kind, Ran};
 use crate::function::{Arguments, Body, Function};
 use crate::guard::{Guard, Scope};
 use crate::listener::Listener;
@@ -263,6 +263,21 @@ impl Session {
         self.call_within(name, arguments, Scope::OUTER).await
     }
 
+    /// Calls a function that must have answered by then, its streams ended. The user's own time
+    /// limit holds as well.
+    ///
+    /// # Errors
+    /// As [`Session::call`], and [`Kind::Timeout`] past the deadline.
+    pub async fn call_until(
+        &self,
+        name: &str,
+        arguments: Arguments,
+        deadline: Instant,
+    ) -> Result<Reply, Fault> {
+        let scope = Scope { deadline: Some(deadline), ..Scope::OUTER };
+        self.call_within(name, arguments, scope).await
+    }
+
     pub(crate) async fn call_within(
         &self,
         name: &str,
@@ -276,8 +291,7 @@ impl Session {
             warn_of_slow(&function, took);
         }
         if let Ok(reply) = &mut result {
-            let deadline = deadline(&guard, scope);
-            keep_streams(reply, &mut guard, deadline);
+            keep_streams(reply, &mut guard, scope);
         }
         result
     }
@@ -296,8 +310,13 @@ impl Session {
                 format!("functions call each other more than {most} deep (limits.call_depth)"),
             ));
         }
+        if scope.deadline.is_some_and(|at| at <= guard.began()) {
+            let text = "the time for the call was over before it began";
+            return Err(Fault::new(Kind::Timeout, text).with_ran(Ran::No));
+        }
         let values = function.signature().bind(function.name(), arguments)?;
         let deadline = deadline(guard, scope);
+        let overtime = || overtime(guard, scope);
         let scope = Scope { deadline, ..scope };
         match &function.body {
             Body::Inline(body) => {
@@ -312,7 +331,7 @@ impl Session {
                     Ok(future) => AssertUnwindSafe(future).catch_unwind(),
                     Err(payload) => return Err(panicked(&*payload)),
                 };
-                let done = within(deadline, guard, future).await?;
+                let done = within(deadline, overtime, future).await?;
                 done.unwrap_or_else(|payload| Err(panicked(&*payload)))
             }
             Body::Blocking(body) => {
@@ -321,7 +340,7 @@ impl Session {
                 let (body, owned) = (body.clone(), function.clone());
                 let _cancel = flag.on_drop();
                 let job = self.0.core.pool().run(move || body(&call, owned.bound(values)));
-                within(deadline, guard, job).await??
+                within(deadline, overtime, job).await??
             }
         }
     }
@@ -405,9 +424,16 @@ fn deadline(guard: &Guard<'_>, scope: Scope) -> Option<Instant> {
     }
 }
 
-fn overtime(guard_limit: Option<Duration>) -> Fault {
-    let text = match guard_limit {
+/// What is answered past the deadline.
+fn overtime(guard: &Guard<'_>, scope: Scope) -> Fault {
+    let own =
+        guard.limit().filter(|limit| match (scope.deadline, guard.began().checked_add(*limit)) {
+            (Some(outer), Some(own)) => own <= outer,
+            (outer, _) => outer.is_none(),
+        });
+    let text = match own {
         Some(limit) => format!("the call took longer than its limit of {limit:?}"),
+        None if scope.depth == 0 => "the call took longer than its client gave it".into(),
         None => "the call took longer than the call it was made in may".into(),
     };
     Fault::new(Kind::Timeout, text)
@@ -415,26 +441,27 @@ fn overtime(guard_limit: Option<Duration>) -> Fault {
 
 async fn within<T>(
     deadline: Option<Instant>,
-    guard: &Guard<'_>,
+    overtime: impl Fn() -> Fault,
     future: impl Future<Output = T>,
 ) -> Result<T, Fault> {
     match deadline {
         None => Ok(future.await),
-        Some(at) => tokio::time::timeout_at(at, future).await.map_err(|_| overtime(guard.limit())),
+        Some(at) => tokio::time::timeout_at(at, future).await.map_err(|_| overtime()),
     }
 }
 
 /// Lets each stream of a reply count as running, and end at the deadline, after the call itself
 /// has returned.
-fn keep_streams(reply: &mut Reply, guard: &mut Guard<'_>, deadline: Option<Instant>) {
+fn keep_streams(reply: &mut Reply, guard: &mut Guard<'_>, scope: Scope) {
     match reply {
         Reply::Stream(stream) => {
             let inner =
                 std::mem::replace(stream, Stream::from_channel(tokio::sync::mpsc::channel(1).1));
-            *stream = inner.kept(guard.keep_running(), deadline, overtime(guard.limit()));
+            let (deadline, overtime) = (deadline(guard, scope), overtime(guard, scope));
+            *stream = inner.kept(guard.keep_running(), deadline, overtime);
         }
         Reply::Many(replies) => {
-            replies.iter_mut().for_each(|reply| keep_streams(reply, guard, deadline));
+            replies.iter_mut().for_each(|reply| keep_streams(reply, guard, scope));
         }
         Reply::Value(_) | Reply::Rows(_) => {}
     }

@@ -118,6 +118,35 @@ async fn a_call_past_its_time_limit_is_stopped_and_answered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_may_give_a_call_less_time_than_the_user_has_and_not_more() {
+    let core = core();
+    let limit = Duration::from_secs(10);
+    core.put_user(User::new("slow", "secret").right("call *").time_limit("mysql", limit));
+    let guest = arrive(&core);
+    let slow = guest.login("slow", Proof::Password("secret")).await.unwrap();
+    for (given, took, text) in [(2, 2, "its client gave it"), (20, 10, "its limit of 10s")] {
+        let began = tokio::time::Instant::now();
+        let deadline = began + Duration::from_secs(given);
+        let fault = slow.call_until("wait", Arguments::default(), deadline).await.unwrap_err();
+        assert_eq!((fault.kind(), fault.ran()), (Kind::Timeout, Ran::Maybe));
+        assert_eq!(began.elapsed(), Duration::from_secs(took));
+        assert!(fault.message().ends_with(text), "{fault}");
+
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(given);
+        let reply = slow.call_until("endless", Arguments::default(), deadline).await.unwrap();
+        let Reply::Stream(mut stream) = reply else { panic!("{reply:?}") };
+        let mut last = stream.next().await.unwrap();
+        while last.is_ok() {
+            last = stream.next().await.unwrap();
+        }
+        assert!(last.unwrap_err().message().ends_with(text));
+    }
+    let past = tokio::time::Instant::now();
+    let fault = slow.call_until("wait", Arguments::default(), past).await.unwrap_err();
+    assert_eq!((fault.kind(), fault.ran()), (Kind::Timeout, Ran::No));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_counts_as_running_and_ends_at_the_time_limit() {
     let core = core();
     let limit = Duration::from_secs(3);
