@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::nested;
+use crate::pool::Pool;
 use crate::process::Process;
 use crate::worker::{Answer, CREDIT, Items, Sent, State, Worker};
 
@@ -19,7 +20,7 @@ use crate::worker::{Answer, CREDIT, Items, Sent, State, Worker};
 const READ_BYTES: usize = 64 * 1024;
 
 /// How long a process may take to exit after it has closed its socket.
-const EXIT: Duration = Duration::from_secs(1);
+pub(crate) const EXIT: Duration = Duration::from_secs(1);
 
 /// What a driver tells the keeper of the worker's place.
 #[derive(Debug)]
@@ -34,28 +35,35 @@ pub(crate) enum Event {
 #[derive(Debug)]
 pub(crate) struct Driver {
     pub(crate) worker: Arc<Worker>,
+    pub(crate) pool: Arc<Pool>,
     pub(crate) process: Process,
     pub(crate) events: mpsc::UnboundedSender<Event>,
     pub(crate) bounds: Bounds,
     /// Bytes that are not yet a frame.
     pub(crate) input: Vec<u8>,
     pub(crate) ping: Ping,
+    /// It has asked to be replaced.
+    pub(crate) retires: bool,
 }
 
-/// Whether a worker that runs nothing still answers.
+/// Whether a worker still answers.
 #[derive(Debug)]
 pub(crate) struct Ping {
     every: Option<Duration>,
     next: Instant,
     number: u64,
-    answered: u64,
+    answered: bool,
+    /// Calls that the worker had been given when it was asked.
+    calls: u64,
+    /// It gets no calls, since it does not answer.
+    stuck: bool,
 }
 
 impl Ping {
     pub(crate) fn new(config: &Config) -> Self {
         let every = (!config.ping_s.is_zero()).then_some(config.ping_s);
         let next = Instant::now() + every.unwrap_or_default();
-        Self { every, next, number: 0, answered: 0 }
+        Self { every, next, number: 0, answered: true, calls: 0, stuck: false }
     }
 }
 
@@ -69,7 +77,10 @@ pub(crate) fn bounds(config: &Config, limits: &Limits) -> Bounds {
 impl Driver {
     /// Drives the worker until it is gone.
     pub(crate) async fn run(mut self) {
-        let how = match self.drive().await {
+        let why = self.drive().await;
+        // Before its calls are told, or those that have to go elsewhere would come back to it.
+        self.pool.leave(&self.worker);
+        let how = match why {
             Why::Exited(how) => how,
             Why::Closed => {
                 // A process that exits closes its socket a moment earlier.
@@ -89,14 +100,20 @@ impl Driver {
         if let Err(why) = self.frames() {
             return Why::Ended(why);
         }
+        let worker = self.worker.clone();
+        // One timer that only ever moves forward costs less than a new one for each thing that
+        // arrives.
+        let mut timer = std::pin::pin!(tokio::time::sleep_until(self.ping.next));
         loop {
             let (writes, due) = {
-                let state = self.worker.lock();
-                (!state.out.is_empty(), self.due(&state))
+                let state = worker.lock();
+                (state.unwritten() > 0, self.due(&state))
             };
             let interest =
                 if writes { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-            let worker = self.worker.clone();
+            if let Some(due) = due.filter(|due| *due < timer.deadline() || timer.is_elapsed()) {
+                timer.as_mut().reset(due);
+            }
             tokio::select! {
                 ready = worker.socket.ready(interest) => match ready {
                     Err(_) => return Why::Closed,
@@ -113,15 +130,13 @@ impl Driver {
                     }
                 },
                 () = worker.wake.notified() => {}
-                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                () = &mut timer, if due.is_some() => {
                     if let Some(why) = self.look() {
                         return Why::Ended(why);
                     }
                 }
                 how = self.process.ended() => {
-                    // What it sent before it ended still counts.
-                    while self.read_now() {}
-                    let _ = self.frames();
+                    self.read_rest();
                     return Why::Exited(how);
                 }
             }
@@ -131,7 +146,7 @@ impl Driver {
     /// When something is to be looked at.
     fn due(&self, state: &State) -> Option<Instant> {
         let overdue = state.sent.values().filter_map(|sent| sent.overdue).min();
-        let ping = self.ping.every.filter(|_| state.sent.is_empty()).map(|_| self.ping.next);
+        let ping = self.ping.every.map(|_| self.ping.next);
         [overdue, state.kill_at, ping].into_iter().flatten().min()
     }
 
@@ -145,10 +160,19 @@ impl Driver {
         }
     }
 
-    /// Reads once more; false when there is nothing more.
-    fn read_now(&mut self) -> bool {
-        self.input.reserve(READ_BYTES);
-        matches!(self.worker.socket.try_read_buf(&mut self.input), Ok(1..))
+    /// Reads what the process sent before it ended, since that still counts. Somebody whom it has
+    /// left its socket to may go on writing for ever, and be too quick for this to come to an end.
+    fn read_rest(&mut self) {
+        let mut left = self.bounds.bytes.saturating_add(READ_BYTES);
+        let mut chunk = vec![0; READ_BYTES];
+        // Straight from the system, which knows about the last bytes before the runtime does.
+        while let Ok(length @ 1..) = rustix::io::read(&self.worker.socket, &mut chunk) {
+            self.input.extend_from_slice(chunk.get(..length).unwrap_or_default());
+            left = left.saturating_sub(length);
+            if self.frames().is_err() || left == 0 {
+                return;
+            }
+        }
     }
 
     fn frames(&mut self) -> Result<(), String> {
@@ -178,14 +202,16 @@ impl Driver {
             Frame::Stream { id, columns } => worker.begin_stream(id, columns)?,
             Frame::Item { id, value } => worker.item(id, value)?,
             Frame::ItemRefused { id, fault } => worker.refuse_item(id, fault),
-            Frame::CallRefused { id, fault } => worker.tell_now(&Frame::Fail { id, fault }),
+            Frame::CallRefused { id, fault } => worker.respond(&Frame::Fail { id, fault })?,
             Frame::Call(call) => nested::begin(worker, call)?,
-            Frame::Cancel { id } => nested::cancel(worker, id),
+            Frame::Cancel { id } => nested::cancel(worker, id)?,
             Frame::Credit { id, count } => nested::credit(worker, id, count),
-            Frame::Ping(number) => worker.tell_now(&Frame::Pong(number)),
-            Frame::Pong(number) => self.ping.answered = number,
+            Frame::Ping(number) => worker.respond(&Frame::Pong(number))?,
+            Frame::Pong(number) => self.pong(number),
             Frame::Drain => {
-                let _ = self.events.send(Event::Retire("asked to be replaced".into()));
+                if !std::mem::replace(&mut self.retires, true) {
+                    let _ = self.events.send(Event::Retire("it asked for it".into()));
+                }
             }
             Frame::Log(record) => log(worker.pid, &record),
             Frame::Unknown(_) => {}
@@ -199,33 +225,61 @@ impl Driver {
     /// Looks at what is due. Returns why the process has to end, if it has.
     fn look(&mut self) -> Option<String> {
         let now = Instant::now();
-        let idle = {
+        {
             let mut state = self.worker.lock();
             if state.kill_at.is_some_and(|at| at <= now) {
                 return Some("it did not finish in time".to_owned());
             }
-            if let Some(why) = overdue(&self.worker, &mut state, now, &self.events) {
+            if let Some(why) = overdue(&self.worker, &mut state, self.ping.stuck, &self.events) {
                 return Some(why);
             }
-            state.sent.is_empty()
-        };
-        match self.ping.every {
-            Some(every) if idle && self.ping.next <= now => {
-                if self.ping.answered < self.ping.number {
-                    return Some(format!("it has not answered for {every:?}"));
-                }
-                self.ping.number += 1;
-                self.ping.next = now + every;
-                self.worker.tell_now(&Frame::Ping(self.ping.number));
-            }
-            // What it is asked while it runs something may stay unanswered.
-            Some(every) if self.ping.next <= now => {
-                self.ping.answered = self.ping.number;
-                self.ping.next = now + every;
-            }
-            _ => {}
         }
+        if self.ping.next <= now { self.ping(now) } else { None }
+    }
+
+    /// Asks whether the worker is there, unless it runs something that keeps it from answering.
+    /// Returns why it has to end, if it did not answer when it should have.
+    fn ping(&mut self, now: Instant) -> Option<String> {
+        let every = self.ping.every?;
+        self.ping.next = now + every;
+        let (idle, calls) = {
+            let state = self.worker.lock();
+            (state.sent.is_empty(), state.calls)
+        };
+        let answers = idle
+            || self.worker.concurrency > 1
+            || self.worker.progress.as_ref().is_some_and(|progress| progress.running() == 0);
+        let answered = std::mem::replace(&mut self.ping.answered, true);
+        if !answers {
+            return None;
+        }
+        if !answered && self.worker.concurrency > 1 && !idle {
+            // One call holds up all the others. They may still end, but no more should join them.
+            if !std::mem::replace(&mut self.ping.stuck, true) {
+                tracing::warn!(pid = self.worker.pid, pool = %self.pool.name,
+                    "a worker has not answered for {every:?} and gets no calls until it does");
+                self.pool.set_stuck(&self.worker, true);
+            }
+            self.ping.answered = false;
+            return None;
+        }
+        // A call that came after the question may have run since.
+        if !answered && calls == self.ping.calls {
+            return Some(format!("it has not answered for {every:?}"));
+        }
+        self.ping.number += 1;
+        (self.ping.answered, self.ping.calls) = (false, calls);
+        self.worker.tell_now(&Frame::Ping(self.ping.number));
         None
+    }
+
+    fn pong(&mut self, number: u64) {
+        if number == self.ping.number {
+            self.ping.answered = true;
+            if std::mem::take(&mut self.ping.stuck) {
+                self.pool.set_stuck(&self.worker, false);
+            }
+        }
     }
 }
 
@@ -243,10 +297,11 @@ enum Why {
 fn overdue(
     worker: &Worker,
     state: &mut State,
-    now: Instant,
+    stuck: bool,
     events: &mpsc::UnboundedSender<Event>,
 ) -> Option<String> {
     const LOOK_AGAIN: Duration = Duration::from_millis(100);
+    let now = Instant::now();
     let late = |sent: &Sent| sent.overdue.is_some_and(|at| at <= now);
     let what = "a call that nobody waits for did not stop";
     match &worker.progress {
@@ -268,7 +323,7 @@ fn overdue(
                 if !std::mem::replace(&mut state.retired, true) {
                     let _ = events.send(Event::Retire(what.into()));
                 }
-                if state.sent.values().all(late) {
+                if stuck || state.sent.values().all(late) {
                     return Some(what.to_owned());
                 }
             }
@@ -314,9 +369,9 @@ impl Worker {
         let mut state = self.lock();
         let Some(sent) = state.sent.get_mut(&id) else { return Ok(()) };
         let Some(answer) = sent.answer.take() else {
-            return match sent.overdue {
-                Some(_) => Ok(()),
-                None => Err("it began a stream twice".to_owned()),
+            return match sent.cancelled {
+                true => Ok(()),
+                false => Err("it began a stream twice".to_owned()),
             };
         };
         let (sender, receiver) = mpsc::unbounded_channel();
@@ -329,9 +384,9 @@ impl Worker {
         let mut state = self.lock();
         let Some(sent) = state.sent.get_mut(&id) else { return Ok(()) };
         let Some(items) = &mut sent.items else {
-            return match sent.overdue {
-                Some(_) => Ok(()),
-                None => Err("it sent an item of no stream".to_owned()),
+            return match sent.cancelled {
+                true => Ok(()),
+                false => Err("it sent an item of no stream".to_owned()),
             };
         };
         items.credit = items.credit.checked_sub(1).ok_or("it sent more items than it may")?;
@@ -344,13 +399,15 @@ impl Worker {
 
     /// An item cannot be taken, and with it ends the stream.
     fn refuse_item(&self, id: u64, fault: Fault) {
-        if let Some(sent) = self.lock().sent.get_mut(&id)
+        let mut state = self.lock();
+        if let Some(sent) = state.sent.get_mut(&id)
             && let Some(items) = sent.items.take()
         {
             let _ = items.sender.send(Err(fault));
-            sent.overdue = Some(Instant::now() + self.leave);
+            sent.cancelled = true;
+            sent.overdue = self.patience(&sent.call);
+            self.tell(&mut state, &Frame::Cancel { id });
         }
-        self.tell_now(&Frame::Cancel { id });
     }
 
     fn tell_now(&self, frame: &Frame) {

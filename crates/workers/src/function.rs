@@ -2,17 +2,21 @@
 
 use std::sync::{Arc, Weak};
 
-use polyport_core::{Arguments, Call, Fault, Function, Kind, Reply, Stream, Text};
+use polyport_core::{Arguments, Call, Fault, Function, Kind, Reply, Signature, Stream, Text};
 use polyport_worker::Declaration;
 
 use crate::pool::{NoPlace, Pace, Place, Pool};
 use crate::supervisor::Inner;
-use crate::worker::{Answered, Unsent};
+use crate::worker::{Answered, Unsent, lost};
+
+/// Other workers that a call is given to when it had not begun on one that ended.
+const ATTEMPTS: u32 = 3;
 
 /// What a function's body needs to reach a worker.
 #[derive(Debug)]
 struct Target {
     name: Text,
+    signature: Signature,
     pool: Arc<Pool>,
     pace: Arc<Pace>,
     /// Not its owner: the functions belong to the core, which the supervisor has.
@@ -35,7 +39,8 @@ pub(crate) fn function(
             }
         }
     }
-    let target = Target { name: name.clone(), pool, pace: Arc::default(), supervisor };
+    let (name, signature) = (name.clone(), signature.clone());
+    let target = Target { name, signature, pool, pace: Arc::default(), supervisor };
     let target = Arc::new(target);
     function.asynchronous(move |call, mut arguments| {
         let arguments = Arguments::positional(arguments.values());
@@ -45,6 +50,7 @@ pub(crate) fn function(
 
 impl Target {
     async fn run(self: Arc<Self>, mut call: Call, arguments: Arguments) -> Result<Reply, Fault> {
+        let mut attempts = 0;
         loop {
             let place = self.place(&mut call).await?;
             let worker = place.worker().clone();
@@ -61,7 +67,9 @@ impl Target {
                     });
                     return Ok(Reply::Stream(Stream::new(items).with_columns(columns)));
                 }
-                Answered::Again => {}
+                // One that ends each worker that it is sent to must not end them all.
+                Answered::Again(why) if attempts == ATTEMPTS => return Err(lost(&why, false)),
+                Answered::Again(_) => attempts += 1,
             }
         }
     }
@@ -82,16 +90,21 @@ impl Target {
             };
             match found {
                 Ok(place) => {
-                    if pool.shape.sticky && bound.is_none() {
-                        supervisor.sessions.bind(place.pool(), place.worker(), call);
+                    let sessions = &supervisor.sessions;
+                    if !pool.shape.sticky
+                        || bound.is_some()
+                        || sessions.bind(place.pool(), place.worker(), call)
+                    {
+                        return Ok(place);
                     }
-                    return Ok(place);
                 }
                 Err(NoPlace::Fault(fault)) => return Err(fault),
                 Err(NoPlace::Closed) if bound.is_some() => {
                     return Err(supervisor.sessions.forget(&pool.name, call));
                 }
-                Err(NoPlace::Closed) => pool = supervisor.successor(&pool)?,
+                Err(NoPlace::Closed) => {
+                    pool = supervisor.successor(&pool, &self.name, &self.signature)?;
+                }
             }
         }
     }

@@ -90,14 +90,15 @@ impl Generation {
                 waits.push(wait);
             }
         }
+        // From here on what has started ends when this is dropped.
+        let started = Started { generation: self, slots, keepers };
         for wait in waits {
             // A keeper that is gone without a word was stopped with the whole server.
             if let Ok(Err(failure)) = wait.await {
-                self.stop.cancel();
                 return Err(failure);
             }
         }
-        Ok(Started { generation: self, slots, keepers })
+        Ok(started)
     }
 
     /// Its functions, as the server's.
@@ -138,7 +139,9 @@ impl Generation {
             loop {
                 let mut changed = std::pin::pin!(pool.changed.notified());
                 changed.as_mut().enable();
-                if !pool.is_busy(&worker) && !self.sessions.has_any(&worker) {
+                // A stream that waits for its client takes up no place, but is not over.
+                let has_calls = pool.is_busy(&worker) || worker.has_calls();
+                if !has_calls && !self.sessions.has_any(&worker) {
                     return;
                 }
                 changed.await;

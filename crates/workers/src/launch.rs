@@ -9,9 +9,10 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use crate::config::Config;
-use crate::driver::{Driver, Event, Ping};
+use crate::driver::{Driver, EXIT, Event, Ping};
 use crate::pool::Pool;
 use crate::process::Process;
+use crate::slot::Slot;
 use crate::worker::Worker;
 
 /// A process that has said which functions it has.
@@ -58,11 +59,11 @@ pub(crate) async fn launch(config: &Config, bounds: Bounds) -> Result<Candidate,
             config.start_s
         )),
         Ok(Ok(Some(hello))) => Ok(hello),
-        Ok(Ok(None)) => Err(match tokio::time::timeout(config.start_s, process.ended()).await {
+        Ok(Ok(None)) => Err(match tokio::time::timeout(EXIT, process.ended()).await {
             Ok(how) => {
                 format!("{how} before it said which functions it has; its output is in the log")
             }
-            Err(_) => "closed its socket".to_owned(),
+            Err(_) => "closed its socket before it said which functions it has".to_owned(),
         }),
         Ok(Err(why)) => Err(why),
     };
@@ -101,8 +102,8 @@ impl Candidate {
     /// Makes the process a worker of a pool, and begins to drive it.
     pub(crate) fn welcome(
         self,
-        pool: &Pool,
-        index: u32,
+        pool: &Arc<Pool>,
+        slot: &Slot,
         config: &Config,
         bounds: Bounds,
     ) -> Result<(Arc<Worker>, mpsc::UnboundedReceiver<Event>), Fault> {
@@ -114,16 +115,20 @@ impl Candidate {
         let path = progress.as_ref().map(|_| process.progress.path().to_string_lossy());
         let welcome = Welcome {
             pool: pool.name.clone(),
-            index: index.into(),
+            index: slot.index.into(),
             message_bytes: config.message_bytes as u64,
             progress: path.map(|path| path.into_owned().into()),
             log: level(),
         };
-        let worker = Arc::new(Worker::new(process.pid, &pool.shape, config, progress, socket));
+        let (pid, calls) = (process.pid, slot.totals.calls.clone());
+        let worker = Worker::new(pid, &pool.shape, config, progress, socket, calls);
+        let worker = Arc::new(worker);
         worker.write(&Frame::Welcome(welcome))?;
         let (events, listen) = mpsc::unbounded_channel();
         let ping = Ping::new(config);
-        let driver = Driver { worker: worker.clone(), process, events, bounds, input, ping };
+        let (worker, pool, retires) = (worker, pool.clone(), false);
+        let driver =
+            Driver { worker: worker.clone(), pool, process, events, bounds, input, ping, retires };
         tokio::spawn(driver.run());
         Ok((worker, listen))
     }

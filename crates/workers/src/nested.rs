@@ -27,14 +27,16 @@ pub(crate) fn begin(worker: &Arc<Worker>, frame: polyport_worker::Call) -> Resul
         Some(_) if state.nested.len() >= NESTED_CALLS => {
             refuse(Kind::Busy, "the worker has too many calls of its own running")
         }
+        Some(sent) if sent.cancelled => {
+            refuse(Kind::Cancelled, "the call that this one is made in was cancelled")
+        }
         Some(sent) => Ok((sent.call.clone(), sent.chain, sent.place.pool().clone())),
     };
     let (call, chain, pool) = match outer {
         Ok(outer) => outer,
         Err(fault) => {
             drop(state);
-            let _ = worker.write(&Frame::Fail { id, fault });
-            return Ok(());
+            return worker.respond(&Frame::Fail { id, fault });
         }
     };
     let limit = limit_ms.and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms)));
@@ -49,9 +51,9 @@ pub(crate) fn begin(worker: &Arc<Worker>, frame: polyport_worker::Call) -> Resul
                 Ok(Reply::Many(replies)) => gathered(replies, most).await,
                 result => result,
             };
-            drop(parked);
             answer(&worker, id, result, &credit).await;
-            worker.lock().nested.remove(&id);
+            // Until its end, since the items of a stream may come from a call of the same chain.
+            drop(parked);
         }
     });
     state.nested.insert(id, Nested { inside: serving, task: task.abort_handle(), credit });
@@ -59,13 +61,11 @@ pub(crate) fn begin(worker: &Arc<Worker>, frame: polyport_worker::Call) -> Resul
 }
 
 /// The worker does not want the result any more. It is still answered, so that it can forget.
-pub(crate) fn cancel(worker: &Worker, id: u64) {
-    let nested = worker.lock().nested.remove(&id);
-    if let Some(nested) = nested {
-        nested.task.abort();
-        let fault = Fault::new(Kind::Cancelled, "the call was cancelled by its caller");
-        let _ = worker.write(&Frame::Fail { id, fault });
-    }
+pub(crate) fn cancel(worker: &Worker, id: u64) -> Result<(), String> {
+    let Some(nested) = worker.lock().nested.remove(&id) else { return Ok(()) };
+    nested.task.abort();
+    let fault = Fault::new(Kind::Cancelled, "the call was cancelled by its caller");
+    worker.respond(&Frame::Fail { id, fault })
 }
 
 /// The worker can take more items of a stream.
@@ -78,23 +78,25 @@ pub(crate) fn credit(worker: &Worker, id: u64, count: u64) {
 }
 
 async fn answer(worker: &Worker, id: u64, result: Result<Reply, Fault>, credit: &Semaphore) {
+    worker.has_room().await;
     let mut stream = match result {
         Ok(Reply::Stream(stream)) => stream,
         other => return finish(worker, id, other),
     };
     let columns = stream.columns().to_vec();
-    if let Err(fault) = worker.write(&Frame::Stream { id, columns }) {
+    if let Err(fault) = worker.answer_nested(id, &Frame::Stream { id, columns }, false) {
         return finish(worker, id, Err(fault));
     }
     loop {
         let Ok(permit) = credit.acquire().await else { return };
         permit.forget();
+        worker.has_room().await;
         let item = match stream.next().await {
             None => return finish(worker, id, Ok(Reply::Value(Value::Null))),
             Some(Err(fault)) => return finish(worker, id, Err(fault)),
             Some(Ok(value)) => Frame::Item { id, value },
         };
-        if let Err(fault) = worker.write(&item) {
+        if let Err(fault) = worker.answer_nested(id, &item, false) {
             return finish(worker, id, Err(fault));
         }
     }
@@ -102,12 +104,12 @@ async fn answer(worker: &Worker, id: u64, result: Result<Reply, Fault>, credit: 
 
 /// Gives the worker the end of its call, or, if that cannot be said, why.
 fn finish(worker: &Worker, id: u64, result: Result<Reply, Fault>) {
-    let written = match result {
-        Ok(reply) => worker.write(&Frame::Done { id, reply }),
-        Err(fault) => worker.write(&Frame::Fail { id, fault }),
+    let frame = match result {
+        Ok(reply) => Frame::Done { id, reply },
+        Err(fault) => Frame::Fail { id, fault },
     };
-    if let Err(fault) = written {
-        let _ = worker.write(&Frame::Fail { id, fault });
+    if let Err(fault) = worker.answer_nested(id, &frame, true) {
+        let _ = worker.answer_nested(id, &Frame::Fail { id, fault }, true);
     }
 }
 

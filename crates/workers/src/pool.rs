@@ -61,25 +61,30 @@ struct State {
     /// Workers that wait for a call of their own, by the chain that it is of. They may run calls of
     /// that chain whatever else they have to do, or it would wait for itself.
     parked: HashMap<NonZeroU64, Vec<Arc<Worker>>>,
+    /// Why there are no members, when none can be started.
+    down: Option<Fault>,
     closed: bool,
 }
 
 #[derive(Debug)]
 struct Member {
     worker: Arc<Worker>,
-    /// Calls that it has.
-    load: u32,
+    /// Calls that it has, without those that wait for calls of their own. It is negative for a
+    /// moment when such a call ends before the one it waits for.
+    load: i32,
     /// Of those, the ones that are not quick.
-    slow: u32,
+    slow: i32,
     /// When it last ended a call, or began to have one.
     since: Instant,
     /// It gets no calls but those that only it can run.
     retiring: bool,
+    /// It does not answer, so calls go to the others until it does.
+    stuck: bool,
 }
 
 #[derive(Debug)]
 struct Waiting {
-    place: oneshot::Sender<Place>,
+    place: oneshot::Sender<Result<Place, Fault>>,
     pace: Arc<Pace>,
     /// The only worker that will do.
     only: Option<Arc<Worker>>,
@@ -130,8 +135,9 @@ impl Pool {
             let parked = state.parked.get(&chain).and_then(|workers| workers.last()).cloned();
             if let Some(worker) =
                 parked.filter(|worker| only.is_none_or(|o| Arc::ptr_eq(o, worker)))
+                && let Some(member) = state.member(&worker)
             {
-                state.burden(&worker, quick);
+                member.burden(quick);
                 return Ok(self.place_at(worker, pace, quick));
             }
             let possible = match only {
@@ -140,6 +146,9 @@ impl Pool {
             };
             if !possible {
                 return Err(NoPlace::Closed);
+            }
+            if let Some(down) = &state.down {
+                return Err(NoPlace::Fault(down.clone()));
             }
             if state.waiting.len() >= self.waiting_most {
                 state.waiting.retain(|waiting| !waiting.place.is_closed());
@@ -158,7 +167,10 @@ impl Pool {
             state.waiting.push_back(Waiting { place, pace: pace.clone(), only: only.cloned() });
             waiting
         };
-        waiting.await.map_err(|_| NoPlace::Closed)
+        match waiting.await {
+            Ok(place) => place.map_err(NoPlace::Fault),
+            Err(_) => Err(NoPlace::Closed),
+        }
     }
 
     fn place_at(self: &Arc<Self>, worker: Arc<Worker>, pace: &Arc<Pace>, quick: bool) -> Place {
@@ -167,9 +179,39 @@ impl Pool {
 
     /// Lets a worker take calls, beginning with those that wait.
     pub(crate) fn join(self: &Arc<Self>, worker: Arc<Worker>) {
-        let (load, slow, since, retiring) = (0, 0, Instant::now(), false);
-        self.lock().members.push(Member { worker, load, slow, since, retiring });
+        let (load, slow, since) = (0, 0, Instant::now());
+        {
+            let mut state = self.lock();
+            state.down = None;
+            let member = Member { worker, load, slow, since, retiring: false, stuck: false };
+            state.members.push(member);
+        }
         self.serve_waiting();
+    }
+
+    /// No worker can be started. Without any, calls are told so rather than left to wait.
+    pub(crate) fn fail(&self, fault: &Fault) {
+        let turned_away = {
+            let mut state = self.lock();
+            if !state.members.is_empty() {
+                return;
+            }
+            state.down = Some(fault.clone());
+            std::mem::take(&mut state.waiting)
+        };
+        for waiting in turned_away {
+            let _ = waiting.place.send(Err(fault.clone()));
+        }
+    }
+
+    /// Whether a worker answers. While it does not, calls go to the others.
+    pub(crate) fn set_stuck(self: &Arc<Self>, worker: &Arc<Worker>, stuck: bool) {
+        if let Some(member) = self.lock().member(worker) {
+            member.stuck = stuck;
+        }
+        if !stuck {
+            self.serve_waiting();
+        }
     }
 
     /// Gives a worker no further calls but those of sessions that are bound to it.
@@ -214,7 +256,7 @@ impl Pool {
         workers
     }
 
-    /// Whether a worker has any calls.
+    /// Whether a worker has calls that take up its places, or that wait for it alone.
     pub(crate) fn is_busy(&self, worker: &Arc<Worker>) -> bool {
         let mut state = self.lock();
         let bound =
@@ -225,7 +267,11 @@ impl Pool {
     /// Calls that a worker has now.
     pub(crate) fn load(&self, pid: u32) -> u32 {
         let state = self.lock();
-        state.members.iter().find(|member| member.worker.pid == pid).map_or(0, |m| m.load)
+        state
+            .members
+            .iter()
+            .find(|member| member.worker.pid == pid)
+            .map_or(0, |m| m.load.max(0).unsigned_abs())
     }
 
     /// The worker waits for a call of its own.
@@ -251,7 +297,7 @@ impl Pool {
             }
         }
         if self.shape.concurrency > 1 {
-            state.burden(worker, true);
+            state.burden(worker, false);
         }
     }
 
@@ -263,29 +309,41 @@ impl Pool {
                 while state.waiting.front().is_some_and(|waiting| waiting.place.is_closed()) {
                     state.waiting.pop_front();
                 }
-                let state = &mut *state;
-                let mut found = None;
-                for at in 0..state.waiting.len() {
-                    let Some(waiting) = state.waiting.get(at) else { break };
-                    let (quick, only) = (waiting.pace.is_quick(), waiting.only.clone());
-                    if let Some(worker) =
-                        take(&mut state.members, &self.shape, quick, only.as_ref())
-                    {
-                        found = state.waiting.remove(at).map(|w| (w, worker, quick));
-                        break;
-                    }
-                    // Where any worker will do, those behind could get no other.
-                    if only.is_none() && !quick {
-                        break;
-                    }
-                }
+                let State { members, waiting, .. } = &mut *state;
+                let found = next(members, waiting, &self.shape);
                 let Some((waiting, worker, quick)) = found else { return };
                 (waiting.place, self.place_at(worker, &waiting.pace, quick))
             };
             // One who has stopped waiting just now gives the place back at once.
-            let _ = sender.send(place);
+            let _ = sender.send(Ok(place));
         }
     }
+}
+
+/// Takes out the first of those that wait whom a worker has room for. Where there is none for the
+/// first who would take any worker, those behind can only have one of their own.
+fn next(
+    members: &mut [Member],
+    waiting: &mut VecDeque<Waiting>,
+    shape: &Shape,
+) -> Option<(Waiting, Arc<Worker>, bool)> {
+    let mut any_is_left = true;
+    for (at, one) in waiting.iter().enumerate() {
+        if one.only.is_none() && !any_is_left {
+            continue;
+        }
+        let quick = one.pace.is_quick();
+        if let Some(worker) = take(members, shape, quick, one.only.as_ref()) {
+            return waiting.remove(at).map(|waiting| (waiting, worker, quick));
+        }
+        if one.only.is_none() {
+            if !shape.sticky {
+                return None;
+            }
+            any_is_left = false;
+        }
+    }
+    None
 }
 
 impl State {
@@ -323,7 +381,7 @@ impl Member {
             self.since = Instant::now();
         }
         self.load += 1;
-        self.slow += u32::from(!quick);
+        self.slow += i32::from(!quick);
     }
 
     /// Returns how long the worker took for the call, if it runs one after the other.
@@ -331,17 +389,18 @@ impl Member {
         let now = Instant::now();
         let took = now.saturating_duration_since(self.since);
         self.since = now;
-        self.load = self.load.saturating_sub(1);
-        self.slow = self.slow.saturating_sub(u32::from(!quick));
+        self.load -= 1;
+        self.slow -= i32::from(!quick);
         took
     }
 
     /// Whether it can have one more, right away or, if all are quick, after the one it runs.
     fn has_room(&self, shape: &Shape, quick: bool) -> bool {
-        if self.load < shape.concurrency {
+        let most = i32::try_from(shape.concurrency).unwrap_or(i32::MAX);
+        if self.load < most {
             return true;
         }
-        let ahead = self.worker.takes_calls_ahead() && self.load == shape.concurrency;
+        let ahead = self.worker.takes_calls_ahead() && self.load == most;
         ahead && quick && self.slow == 0 && self.since.elapsed() < QUICK
     }
 }
@@ -354,7 +413,7 @@ fn take(
 ) -> Option<Arc<Worker>> {
     let fits = |member: &&mut Member| match only {
         Some(only) => Arc::ptr_eq(only, &member.worker),
-        None => !member.retiring,
+        None => !member.retiring && !member.stuck,
     };
     let member = members.iter_mut().filter(fits).min_by_key(|member| member.load)?;
     if !member.has_room(shape, quick) {
@@ -395,6 +454,10 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.release();
+        match self.held {
+            true => self.release(),
+            // A stream that waited has ended, which a worker that retires waits for.
+            false => self.pool.changed.notify_waiters(),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Which worker keeps what belongs to one client's connection.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use polyport_core::{Call, Fault, Kind, Ran, Text};
@@ -26,11 +27,7 @@ impl Sessions {
     ///
     /// # Errors
     /// When that worker is gone, and with it what it kept. The next call begins anew.
-    pub(crate) fn find(
-        &self,
-        pool: &Text,
-        call: &Call,
-    ) -> Result<Option<Bound>, Fault> {
+    pub(crate) fn find(&self, pool: &Text, call: &Call) -> Result<Option<Bound>, Fault> {
         let session = call.session().connection().id;
         let mut table = self.lock();
         let key = (pool.clone(), session);
@@ -50,15 +47,21 @@ impl Sessions {
         lost(pool)
     }
 
-    /// Binds the caller's session to a worker, until the session ends or is reset.
-    pub(crate) fn bind(&self, pool: &Arc<Pool>, worker: &Arc<Worker>, call: &Call) {
+    /// Binds the caller's session to a worker, until the session ends or is reset. False when
+    /// another call of the session was quicker and has bound it to another.
+    pub(crate) fn bind(&self, pool: &Arc<Pool>, worker: &Arc<Worker>, call: &Call) -> bool {
         let session = call.session().connection().id;
-        self.lock().insert((pool.name.clone(), session), (worker.clone(), pool.clone()));
+        match self.lock().entry((pool.name.clone(), session)) {
+            Entry::Occupied(bound) if !Arc::ptr_eq(&bound.get().0, worker) => return false,
+            Entry::Occupied(_) => {}
+            Entry::Vacant(free) => drop(free.insert((worker.clone(), pool.clone()))),
+        }
         let leaver = || {
             let (sessions, pool) = (self.clone(), pool.name.clone());
             Arc::new(Leaver { sessions, pool, session }) as polyport_core::object::Instance
         };
         call.session().kept(&Text::from(format!("worker pool {}", pool.name)), &leaver);
+        true
     }
 
     /// Whether any session is bound to a worker.

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use polyport_core::Text;
 use polyport_core::stats::{WorkerState, WorkerStats};
+use polyport_core::{Ran, Text};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -22,16 +22,21 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The longest wait before a worker that cannot start is started again.
 const BACK_OFF_MOST: Duration = Duration::from_secs(5);
 
-/// A place for a worker. It outlives a reload, and with it what it has counted.
+/// What all workers that had a place have done, before a reload and after.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Totals {
+    pub(crate) calls: Arc<AtomicU64>,
+    restarts: Arc<AtomicU64>,
+}
+
+/// A place for a worker of one generation.
 #[derive(Debug)]
 pub(crate) struct Slot {
     pool: Text,
-    index: u32,
+    pub(crate) index: u32,
+    pub(crate) totals: Totals,
     generation: AtomicU64,
-    restarts: AtomicU64,
     memory_bytes: AtomicU64,
-    /// Calls of the workers before this one.
-    calls_before: AtomicU64,
     pid: AtomicU32,
     now: Mutex<Now>,
 }
@@ -43,14 +48,13 @@ struct Now {
 }
 
 impl Slot {
-    pub(crate) fn new(pool: Text, index: u32) -> Self {
+    pub(crate) fn new(pool: Text, index: u32, totals: Totals) -> Self {
         Self {
             pool,
             index,
+            totals,
             generation: AtomicU64::new(0),
-            restarts: AtomicU64::new(0),
             memory_bytes: AtomicU64::new(0),
-            calls_before: AtomicU64::new(0),
             pid: AtomicU32::new(0),
             now: Mutex::default(),
         }
@@ -62,20 +66,17 @@ impl Slot {
 
     pub(crate) fn stats(&self) -> WorkerStats {
         let now = self.now();
-        let (calls, running) = now
-            .worker
-            .as_ref()
-            .map_or((0, 0), |(worker, pool)| (worker.lock().calls, pool.load(worker.pid)));
+        let running = now.worker.as_ref().map_or(0, |(worker, pool)| pool.load(worker.pid));
         WorkerStats {
             pool: self.pool.clone(),
             index: self.index,
             pid: self.pid.load(Relaxed),
             state: now.state,
             generation: self.generation.load(Relaxed),
-            calls: self.calls_before.load(Relaxed) + calls,
+            calls: self.totals.calls.load(Relaxed),
             running,
             memory_bytes: self.memory_bytes.load(Relaxed),
-            restarts: self.restarts.load(Relaxed),
+            restarts: self.totals.restarts.load(Relaxed),
         }
     }
 
@@ -88,10 +89,7 @@ impl Slot {
 
     fn taken(&self, worker: &Arc<Worker>, pool: &Arc<Pool>, generation: u64) {
         let mut now = self.now();
-        let before = now.worker.replace((worker.clone(), pool.clone()));
-        if let Some((before, _)) = before {
-            self.calls_before.fetch_add(before.lock().calls, Relaxed);
-        }
+        now.worker = Some((worker.clone(), pool.clone()));
         now.state = WorkerState::Ready;
         self.generation.store(generation, Relaxed);
         self.pid.store(worker.pid, Relaxed);
@@ -102,7 +100,6 @@ impl Slot {
     fn left(&self, worker: &Arc<Worker>) {
         let mut now = self.now();
         if now.worker.as_ref().is_some_and(|(own, _)| Arc::ptr_eq(own, worker)) {
-            self.calls_before.fetch_add(worker.lock().calls, Relaxed);
             *now = Now { state: WorkerState::Down, worker: None };
             self.pid.store(0, Relaxed);
             self.memory_bytes.store(0, Relaxed);
@@ -135,12 +132,17 @@ pub(crate) async fn keep(
         slot.starting();
         let started = match first.take() {
             Some(candidate) => Ok(candidate),
-            None => launch(&generation.config, generation.bounds).await,
+            None => {
+                let launched = launch(&generation.config, generation.bounds);
+                match generation.stop.run_until_cancelled(launched).await {
+                    Some(launched) => launched,
+                    None => break,
+                }
+            }
         };
         let welcomed = started.and_then(|candidate| {
             generation.compare(&candidate);
-            let index = slot.index;
-            let welcomed = candidate.welcome(&pool, index, &generation.config, generation.bounds);
+            let welcomed = candidate.welcome(&pool, &slot, &generation.config, generation.bounds);
             welcomed.map_err(Failure::from)
         });
         let (worker, mut events) = match (welcomed, ready.take()) {
@@ -161,6 +163,7 @@ pub(crate) async fn keep(
                     pool = %pool.name, worker = slot.index, error = %failure.fault, ?wait,
                     "a worker cannot start; it is tried again"
                 );
+                pool.fail(&failure.fault.with_ran(Ran::No));
                 generation.stop.run_until_cancelled(tokio::time::sleep(wait)).await;
                 continue;
             }
@@ -168,7 +171,13 @@ pub(crate) async fn keep(
         if let Some((old, events)) = old.take() {
             tokio::spawn(generation.clone().retire(old, pool.clone(), events));
         }
-        match watch(&slot, &worker, &generation, &mut events).await {
+        let began = Instant::now();
+        let ending = watch(&slot, &worker, &generation, &mut events).await;
+        // One that did some work is worth another at once; one that did not may never do any.
+        let did_work = worker.lock().calls > 0 || began.elapsed() >= LOOK_EVERY;
+        failures = if did_work { 0 } else { failures + 1 };
+        let wait = back_off(failures);
+        match ending {
             Ending::Stop => {
                 slot.left(&worker);
                 return generation.retire(worker, pool, events).await;
@@ -182,20 +191,19 @@ pub(crate) async fn keep(
                 } else {
                     old = Some((worker, events));
                 }
-                failures = 0;
             }
             Ending::Gone(why) => {
-                pool.leave(&worker);
                 slot.left(&worker);
-                slot.restarts.fetch_add(1, Relaxed);
-                // One that did some work is worth another at once; one that did not may never.
-                failures = if worker.lock().calls > 0 { 0 } else { failures + 1 };
-                let wait = back_off(failures);
+                slot.totals.restarts.fetch_add(1, Relaxed);
                 tracing::warn!(pool = %pool.name, worker = slot.index, pid = worker.pid, ?wait,
                     "a worker {why}; starting another");
-                generation.stop.run_until_cancelled(tokio::time::sleep(wait)).await;
             }
         }
+        generation.stop.run_until_cancelled(tokio::time::sleep(wait)).await;
+    }
+    if let Some((old, events)) = old {
+        slot.left(&old);
+        generation.retire(old, pool, events).await;
     }
 }
 
@@ -215,7 +223,7 @@ async fn watch(
 ) -> Ending {
     let config = &generation.config;
     let began = Instant::now();
-    let mut look = tokio::time::interval(LOOK_EVERY);
+    let mut look = tokio::time::interval_at(began + LOOK_EVERY, LOOK_EVERY);
     loop {
         tokio::select! {
             event = events.recv() => return match event {

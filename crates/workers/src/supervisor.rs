@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use polyport_core::{Core, Fault, Function, Kind, Limits, Text, Type, Value};
+use polyport_core::{Core, Fault, Function, Kind, Limits, Ran, Signature, Text, Type, Value};
 use polyport_worker::Bounds;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::driver::bounds;
@@ -17,7 +18,7 @@ use crate::generation::{Generation, Started};
 use crate::launch::{Failure, launch};
 use crate::pool::Pool;
 use crate::sessions::Sessions;
-use crate::slot::Slot;
+use crate::slot::{Slot, Totals};
 use crate::watch::Watch;
 
 /// The functions of an application that runs in workers, while the server runs.
@@ -35,7 +36,9 @@ pub(crate) struct Inner {
     /// Something says that the application has changed.
     pub(crate) changed: Notify,
     places: Vec<Handle>,
-    slots: Mutex<BTreeMap<(Text, u32), Arc<Slot>>>,
+    totals: Mutex<BTreeMap<(Text, u32), Totals>>,
+    /// The server ends: nothing more is loaded.
+    stopping: CancellationToken,
     current: Mutex<Option<Started>>,
     /// Held while a generation is started, so that there is one at a time.
     loading: tokio::sync::Mutex<Loaded>,
@@ -69,7 +72,8 @@ impl Workers {
             sessions: Sessions::default(),
             changed: Notify::new(),
             places: if places.is_empty() { vec![Handle::current()] } else { places },
-            slots: Mutex::default(),
+            totals: Mutex::default(),
+            stopping: CancellationToken::new(),
             current: Mutex::default(),
             loading: tokio::sync::Mutex::default(),
         });
@@ -101,6 +105,7 @@ impl Workers {
 
     /// Lets the workers finish what they have for at most so long, and ends them.
     pub async fn stop(mut self, within: Duration) {
+        self.inner.stopping.cancel();
         self.tasks.shutdown().await;
         let current = self.inner.current().take();
         if let Some(current) = current {
@@ -177,24 +182,38 @@ impl Inner {
         self.places.get(index).unwrap_or_else(|| unreachable!("there is always a place"))
     }
 
-    /// The slot of a worker, which stays the same from generation to generation.
+    /// A place for a worker, whose counts go on from generation to generation.
     pub(crate) fn slot(&self, pool: &Text, index: u32) -> Arc<Slot> {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = slots.entry((pool.clone(), index));
-        slot.or_insert_with(|| Arc::new(Slot::new(pool.clone(), index))).clone()
+        let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        let totals = totals.entry((pool.clone(), index)).or_default().clone();
+        Arc::new(Slot::new(pool.clone(), index, totals))
     }
 
     fn slots_now(&self) -> Vec<Arc<Slot>> {
         self.current().as_ref().map(|started| started.slots.clone()).unwrap_or_default()
     }
 
-    /// The pool that has taken over from one that was closed.
-    pub(crate) fn successor(&self, old: &Arc<Pool>) -> Result<Arc<Pool>, Fault> {
+    /// The pool that runs a function now that the one that did is closed.
+    pub(crate) fn successor(
+        &self,
+        old: &Arc<Pool>,
+        name: &Text,
+        signature: &Signature,
+    ) -> Result<Arc<Pool>, Fault> {
         let current = self.current();
         let started = current.as_ref().ok_or_else(stopping)?;
-        match started.generation.pools.get(&old.name) {
-            Some(new) if Arc::ptr_eq(new, old) => Err(stopping()),
-            Some(new) => Ok(new.clone()),
+        let Generation { description, pools, .. } = &*started.generation;
+        let declared = description.functions.iter().find(|function| function.name == *name);
+        let new = declared.and_then(|function| Some((function, pools.get(&function.pool)?)));
+        match new {
+            Some((_, new)) if Arc::ptr_eq(new, old) => Err(stopping()),
+            // Its arguments are those that the old version takes.
+            Some((function, _)) if function.signature != *signature => {
+                let text =
+                    "the application was loaded anew, and the function takes other arguments";
+                Err(Fault::new(Kind::Conflict, text).with_ran(Ran::No))
+            }
+            Some((_, new)) => Ok(new.clone()),
             None => {
                 let text = "the function is gone: the application was loaded anew without it";
                 Err(Fault::new(Kind::NotFound, text))
@@ -206,7 +225,8 @@ impl Inner {
     async fn load(self: &Arc<Self>) -> Result<Text, Fault> {
         let mut loading = self.loading.lock().await;
         let number = loading.number + 1;
-        let started = match Generation::start(self, number).await {
+        let started = self.stopping.run_until_cancelled(Generation::start(self, number)).await;
+        let started = match started.ok_or_else(stopping)? {
             Ok(started) => started,
             Err(Failure { fault, files }) => {
                 // Of these a change may be the mending; the others still matter too.
@@ -224,7 +244,13 @@ impl Inner {
         let after = started.generation.names();
         loading.number = number;
         loading.files.clone_from(&started.generation.files);
-        let old = self.current().replace(started);
+        let old = {
+            let mut current = self.current();
+            if self.stopping.is_cancelled() {
+                return Err(stopping());
+            }
+            current.replace(started)
+        };
         if let Some(old) = old {
             tokio::spawn(old.end());
         }

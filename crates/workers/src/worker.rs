@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +23,15 @@ pub(crate) const CREDIT: u32 = 16;
 /// Calls that a worker may have under way in the server.
 pub(crate) const NESTED_CALLS: usize = 1_000;
 
+/// Bytes that a worker has not read, above which the results of its own calls wait.
+const UNREAD_BYTES: usize = 1 << 20;
+
+/// Short answers that a worker has not read, above which it is ended: it asks and does not listen.
+const UNREAD_ANSWERS: u32 = 10_000;
+
+/// How long a call may take to stop once its time is over.
+const STOP: Duration = Duration::from_millis(100);
+
 /// A worker that has said what it can do and been welcomed.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -37,6 +46,10 @@ pub(crate) struct Worker {
     pub(crate) socket: UnixStream,
     /// Wakes the driver: there is something to write, to wait for, or to end.
     pub(crate) wake: Notify,
+    /// Calls that all workers of its place were given.
+    calls_of_place: Arc<AtomicU64>,
+    /// It has read what it was sent.
+    has_read: Notify,
     gone: AtomicBool,
     state: Mutex<State>,
 }
@@ -45,7 +58,11 @@ pub(crate) struct Worker {
 pub(crate) struct State {
     /// Why it takes no more calls, once it does not.
     pub(crate) ended: Option<Text>,
-    pub(crate) out: Vec<u8>,
+    out: Vec<u8>,
+    /// Of those bytes, the ones that are written.
+    out_written: usize,
+    /// Short answers to what it asked since it last read all.
+    unread_answers: u32,
     pub(crate) sent: HashMap<u64, Sent>,
     pub(crate) nested: HashMap<u64, Nested>,
     /// Calls that it was given.
@@ -65,6 +82,8 @@ pub(crate) struct Sent {
     pub(crate) place: Place,
     pub(crate) answer: Option<oneshot::Sender<Answer>>,
     pub(crate) items: Option<Items>,
+    /// Nobody waits for it any more.
+    pub(crate) cancelled: bool,
     /// When a call that nobody waits for any more is reason enough to end the process.
     pub(crate) overdue: Option<Instant>,
 }
@@ -105,6 +124,13 @@ pub(crate) enum Unsent {
     Fault(Fault),
 }
 
+impl State {
+    /// Bytes that the worker's socket has not taken yet.
+    pub(crate) const fn unwritten(&self) -> usize {
+        self.out.len() - self.out_written
+    }
+}
+
 impl Worker {
     pub(crate) fn new(
         pid: u32,
@@ -112,6 +138,7 @@ impl Worker {
         config: &Config,
         progress: Option<ProgressReader>,
         socket: UnixStream,
+        calls_of_place: Arc<AtomicU64>,
     ) -> Self {
         Self {
             pid,
@@ -122,6 +149,8 @@ impl Worker {
             progress,
             socket,
             wake: Notify::new(),
+            calls_of_place,
+            has_read: Notify::new(),
             gone: AtomicBool::new(false),
             state: Mutex::default(),
         }
@@ -161,8 +190,10 @@ impl Worker {
             .map_err(Unsent::Fault)?;
         state.next_id = id;
         state.calls += 1;
+        self.calls_of_place.fetch_add(1, Relaxed);
         let (call, answer_to) = (call.clone(), Some(sender));
-        let sent = Sent { call, chain, place, answer: answer_to, items: None, overdue: None };
+        let (items, cancelled, overdue) = (None, false, None);
+        let sent = Sent { call, chain, place, answer: answer_to, items, cancelled, overdue };
         state.sent.insert(id, sent);
         self.flush(&mut state);
         drop(state);
@@ -186,13 +217,58 @@ impl Worker {
     }
 
     /// Writes a frame that is always short and can always be said.
-    fn tell(&self, state: &mut State, frame: &Frame) {
+    pub(crate) fn tell(&self, state: &mut State, frame: &Frame) {
         let _ = self.write_with(state, frame);
+    }
+
+    /// Writes a short answer to what the worker asked.
+    ///
+    /// # Errors
+    /// When it has asked too often without reading.
+    pub(crate) fn respond(&self, frame: &Frame) -> Result<(), String> {
+        let mut state = self.lock();
+        self.tell(&mut state, frame);
+        if !state.out.is_empty() {
+            state.unread_answers += 1;
+        }
+        match state.unread_answers {
+            0..UNREAD_ANSWERS => Ok(()),
+            _ => Err("it does not read the answers to what it asks".to_owned()),
+        }
+    }
+
+    /// Gives the worker something of a call of its own, if it still wants it; the end of it when it
+    /// is `last`.
+    ///
+    /// # Errors
+    /// As [`Worker::write`].
+    pub(crate) fn answer_nested(&self, id: u64, frame: &Frame, last: bool) -> Result<(), Fault> {
+        let mut state = self.lock();
+        if !state.nested.contains_key(&id) {
+            return Ok(());
+        }
+        self.write_with(&mut state, frame)?;
+        if last {
+            state.nested.remove(&id);
+        }
+        Ok(())
+    }
+
+    /// Waits until the worker has read most of what it was sent.
+    pub(crate) async fn has_room(&self) {
+        loop {
+            let mut has_read = std::pin::pin!(self.has_read.notified());
+            has_read.as_mut().enable();
+            if self.lock().unwritten() < UNREAD_BYTES {
+                return;
+            }
+            has_read.await;
+        }
     }
 
     /// Writes what the socket takes, and leaves the rest to the driver.
     pub(crate) fn flush(&self, state: &mut State) {
-        let mut written = 0;
+        let mut written = state.out_written;
         while let Some(rest) = state.out.get(written..).filter(|rest| !rest.is_empty()) {
             match self.socket.try_write(rest) {
                 Ok(length) => written += length,
@@ -200,39 +276,63 @@ impl Worker {
                 Err(_) => break,
             }
         }
+        let waited = state.out_written > 0 || state.unread_answers > 0;
+        state.out_written = written;
         if written == state.out.len() {
+            (state.out_written, state.unread_answers) = (0, 0);
             state.out.clear();
             // One large message must not be paid for ever after.
             if state.out.capacity() > 64 * 1024 {
                 state.out = Vec::new();
             }
+            if waited {
+                self.has_read.notify_waiters();
+            }
         } else {
-            state.out.drain(..written);
+            // What is left moves to the front only when that is less than what was written.
+            if written > state.out.len() / 2 {
+                state.out.drain(..written);
+                state.out_written = 0;
+            }
+            self.has_read.notify_waiters();
             self.wake.notify_one();
         }
     }
 
-    /// Nobody waits for the call any more.
+    /// Nobody waits for the call any more, nor for those that are made inside it.
     fn cancel(&self, id: u64) {
         let mut state = self.lock();
         let Some(sent) = state.sent.get_mut(&id) else { return };
         sent.answer = None;
         sent.items = None;
-        let past_limit = sent.call.deadline().filter(|at| *at <= Instant::now());
-        sent.overdue = past_limit.or_else(|| self.patience(&sent.call));
+        sent.cancelled = true;
+        sent.overdue = self.patience(&sent.call);
         self.tell(&mut state, &Frame::Cancel { id });
+        let inside = state.nested.extract_if(|_, nested| nested.inside == id).collect::<Vec<_>>();
+        for (id, nested) in inside {
+            nested.task.abort();
+            let fault =
+                Fault::new(Kind::Cancelled, "the call that this one was made in was cancelled");
+            self.tell(&mut state, &Frame::Fail { id, fault });
+        }
         drop(state);
         self.wake.notify_one();
     }
 
-    /// Until when a call whose client has left may run. What a worker keeps between calls is worth
+    /// Until when a call that nobody waits for may run. What a worker keeps between calls is worth
     /// more than the time, so there only the call's own limit counts.
-    fn patience(&self, call: &Call) -> Option<Instant> {
-        let leave = Instant::now() + self.leave;
-        match (self.has_state, call.deadline()) {
-            (true, deadline) => deadline,
-            (false, deadline) => Some(deadline.map_or(leave, |at| at.min(leave))),
+    pub(crate) fn patience(&self, call: &Call) -> Option<Instant> {
+        let now = Instant::now();
+        let limit = call.deadline().map(|at| at.max(now) + STOP);
+        match self.has_state {
+            true => limit,
+            false => Some(limit.map_or(now + self.leave, |at| at.min(now + self.leave))),
         }
+    }
+
+    /// Whether the worker has not answered all its calls.
+    pub(crate) fn has_calls(&self) -> bool {
+        !self.lock().sent.is_empty()
     }
 
     /// Allows a stream to go on.
@@ -270,7 +370,7 @@ impl Worker {
         let (sent, nested) = {
             let mut state = self.lock();
             state.ended = Some(why.clone());
-            state.out = Vec::new();
+            (state.out, state.out_written) = (Vec::new(), 0);
             (std::mem::take(&mut state.sent), std::mem::take(&mut state.nested))
         };
         nested.into_values().for_each(|nested| nested.task.abort());
@@ -329,7 +429,7 @@ impl Pending {
                 let (worker, id) = (self.worker.clone(), self.id);
                 Ok(Answered::Stream(columns, Source { worker, id, items, taken: 0 }))
             }
-            Ok(Answer::Lost { begun: false, .. }) => Ok(Answered::Again),
+            Ok(Answer::Lost { begun: false, why }) => Ok(Answered::Again(why)),
             Ok(Answer::Lost { begun: true, why }) => Err(lost(&why, true)),
             Err(_) => Err(Fault::new(Kind::Internal, "the call was dropped by its worker")),
         }
@@ -350,7 +450,7 @@ pub(crate) enum Answered {
     Reply(Reply),
     Stream(Vec<Column>, Source),
     /// It had not begun when its worker died; another can run it.
-    Again,
+    Again(Text),
 }
 
 /// The receiving end of a stream. Dropped before its end, it ends the stream.
