@@ -221,8 +221,16 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
 /// `limits.connections`.
 const ENVIRONMENT: &str = "POLYPORT_";
 
-/// Variables that are flags of the command line under another name.
-const FLAGS: [&str; 4] = ["POLYPORT_CONFIG", "POLYPORT_LISTEN", "POLYPORT_ONLY", "POLYPORT_PYTHON"];
+/// Variables that are no settings: flags of the command line under another name, and what a worker
+/// is told, whose functions may start the program too.
+const OTHERS: [&str; 6] = [
+    "POLYPORT_CONFIG",
+    "POLYPORT_LISTEN",
+    "POLYPORT_ONLY",
+    "POLYPORT_PYTHON",
+    "POLYPORT_URL",
+    "POLYPORT_WORKER",
+];
 
 impl Config {
     /// Reads a file, and then the environment over it.
@@ -230,7 +238,7 @@ impl Config {
     /// # Errors
     /// What is wrong, with file, line and, for an unknown key, the nearest one that exists.
     pub fn load(file: Option<&Path>) -> Result<Self, Error> {
-        let environment = std::env::vars().filter(|(name, _)| !FLAGS.contains(&name.as_str()));
+        let environment = std::env::vars();
         let Some(file) = file else { return Self::merged("", "", environment) };
         let text = std::fs::read_to_string(file)
             .map_err(|error| Error::new(format!("cannot read {}: {error}", file.display())))?;
@@ -278,6 +286,7 @@ impl Config {
     ) -> Result<Self, Error> {
         let config: Self = toml::from_str(text).map_err(|error| explain(name, text, &error))?;
         let settings: Vec<_> = environment
+            .filter(|(name, _)| !OTHERS.contains(&name.as_str()))
             .filter_map(|(key, value)| Some((key.strip_prefix(ENVIRONMENT)?.to_owned(), value)))
             .collect();
         if settings.is_empty() {
@@ -359,6 +368,7 @@ mod tests {
         let environment = [
             ("POLYPORT_LIMITS__CONNECTIONS".to_owned(), "7".to_owned()),
             ("POLYPORT_DATA".to_owned(), "there".to_owned()),
+            ("POLYPORT_URL".to_owned(), "http://here".to_owned()),
             ("PATH".to_owned(), "x".to_owned()),
         ];
         let config = Config::merged("f", text, environment.into_iter()).unwrap();
