@@ -11,7 +11,8 @@ use crate::conform::{ends_well, limited};
 use crate::server::{self, Server};
 use crate::step::{root, say, target};
 use crate::tally::{self, Tally};
-use crate::tools;
+use crate::wheel::{self, Installed};
+use crate::{python, tools};
 
 /// The packages that `mysql_clients.js` names.
 const NODE_PACKAGES: &str =
@@ -20,12 +21,13 @@ const NODE_PACKAGES: &str =
 pub(crate) fn alone() -> anyhow::Result<()> {
     tools::system_packages()?;
     server::build()?;
-    run()?.conclude()
+    run(&wheel::build()?)?.conclude()
 }
 
-/// Runs the clients of every protocol. Where they are missing nothing is run, unless `CI=true`
+/// Runs the clients of every protocol, against functions in Rust and, from the wheel, the same in
+/// Python. Where they are missing nothing is run, unless `CI=true`
 /// says that they must be there.
-pub(crate) fn run() -> anyhow::Result<Tally> {
+pub(crate) fn run(wheel: &Path) -> anyhow::Result<Tally> {
     let scripts = root().join("../shared/acceptance");
     if !scripts.is_dir() {
         if std::env::var("CI").is_ok_and(|ci| ci == "true") {
@@ -34,35 +36,46 @@ pub(crate) fn run() -> anyhow::Result<Tally> {
         say("no ../shared/acceptance: left out");
         return Ok(Tally::default());
     }
-    let mut tally = mysql(&scripts)?;
-    tally += msgpack(&scripts)?;
+    let mut tally = all(&scripts, "Rust", &Server::start)?;
+    let installed = Installed::new(&tools::usual_python()?, "acceptance", wheel)?;
+    tally += all(&scripts, "Python", &|name| python::conformance(&installed, name))?;
     Ok(tally)
 }
 
-fn mysql(scripts: &Path) -> anyhow::Result<Tally> {
+/// Starts a server whose log has this name.
+type Start<'a> = &'a dyn Fn(&str) -> anyhow::Result<Server>;
+
+fn all(scripts: &Path, language: &str, start: Start<'_>) -> anyhow::Result<Tally> {
+    let mut tally = mysql(scripts, language, start)?;
+    tally += msgpack(scripts, language, start)?;
+    Ok(tally)
+}
+
+fn mysql(scripts: &Path, language: &str, start: Start<'_>) -> anyhow::Result<Tally> {
     let python = tools::venv("mysql", &scripts.join("requirements-mysql.txt"))?;
     fs::create_dir_all(target().join("node"))?;
     let list = target().join("node/mysql.json");
     fs::write(&list, NODE_PACKAGES)?;
     let node = tools::node_modules("mysql", &list)?;
-    let server = Server::start("acceptance-mysql")?;
+    let server = start("acceptance-mysql")?;
     let mut command = limited();
     command.arg(python).arg(scripts.join("mysql_clients.py"));
     command.args(["--host", "127.0.0.1", "--level", "full", "--port", server.port("mysql")?]);
     command.args(["--webport", server.port("http")?]).arg("--node-modules").arg(node);
-    judge("MySQL clients", &mut command, server)
+    judge(&format!("MySQL clients, functions in {language}"), &mut command, server)
 }
 
-fn msgpack(scripts: &Path) -> anyhow::Result<Tally> {
+fn msgpack(scripts: &Path, language: &str, start: Start<'_>) -> anyhow::Result<Tally> {
     let python = tools::venv("mprpc", &scripts.join("requirements-mprpc.txt"))?;
     let mut tally = Tally::default();
     for (what, more) in [("pymprpc", None), ("pymprpc, beyond the original", Some("--beyond"))] {
-        let server = Server::start("acceptance-msgpack")?;
+        let server = start("acceptance-msgpack")?;
         let mut command = limited();
         command.arg(&python).arg(scripts.join("mprpc_client.py"));
         command.args(["--host", "127.0.0.1", "--port", server.port("msgpack")?]);
         command.args(["--user", "admin", "--password", "admin"]).args(more);
-        tally += judge(what, &mut command, server)?;
+        let what = format!("{what}, functions in {language}");
+        tally += judge(&what, &mut command, server)?;
     }
     Ok(tally)
 }

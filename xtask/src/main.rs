@@ -4,11 +4,13 @@ mod acceptance;
 mod check;
 mod conform;
 mod fuzz;
+mod python;
 mod server;
 mod step;
 mod tally;
 mod test;
 mod tools;
+mod wheel;
 
 use std::process::ExitCode;
 
@@ -36,6 +38,12 @@ enum Verb {
         /// Only the scripts whose name has one of these words.
         words: Vec<String>,
     },
+    /// Build the wheel, into target/wheels.
+    Wheel,
+    /// Build the wheel, install it, serve examples/python/tour.py, and call its functions.
+    Tour,
+    /// Every test of what is in Python, on each version of it that this machine has.
+    Python,
     /// The acceptance clients that lie beside the project, in ../shared.
     Acceptance,
     /// Fuzz the parsers, each target for so many seconds.
@@ -59,6 +67,9 @@ fn main() -> ExitCode {
         Verb::Check => check::run_all(),
         Verb::Test { acceptance } => test::run(acceptance),
         Verb::Conform { words } => conform::alone(&words),
+        Verb::Wheel => wheel::alone(),
+        Verb::Tour => python::tour_alone(),
+        Verb::Python => python::alone(),
         Verb::Acceptance => acceptance::alone(),
         Verb::Fuzz { target, seconds } => fuzz::run_targets(&target, seconds),
         Verb::Full { fuzz_s } => test::run(true).and_then(|()| fuzz::run_targets("", fuzz_s)),

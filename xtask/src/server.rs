@@ -1,9 +1,9 @@
-//! The conformance server, as a process that clients are set upon.
+//! A server, as a process that clients are set upon.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail};
 
 use crate::step::{cargo, run, say, target};
 
-/// The protocols that the conformance server speaks.
+/// The protocols that a server speaks.
 pub(crate) const PROTOCOLS: [&str; 3] = ["mysql", "msgpack", "http"];
 
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -34,19 +34,30 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts the server and waits until it is ready. Its log goes to a file.
+    /// Starts the conformance server, and waits until it is ready.
     pub(crate) fn start(name: &str) -> anyhow::Result<Self> {
-        let data = target().join(format!("conformance-{name}-{}", std::process::id()));
+        let conformance = target().join("release/examples/conformance");
+        Self::launch(&format!("conformance-{name}"), Command::new(conformance), |_| Ok(()))
+    }
+
+    /// Starts a command that takes the flags of `polyport serve`, and waits until it is ready. Its
+    /// log goes to a file. The data folder is filled before.
+    pub(crate) fn launch(
+        name: &str,
+        mut command: Command,
+        fill: impl FnOnce(&Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
+        let data = target().join(format!("{name}-{}", std::process::id()));
         fs::create_dir_all(&data)?;
-        let log = target().join(format!("conformance-{name}.log"));
-        let mut command = Command::new(target().join("release/examples/conformance"));
+        fill(&data)?;
+        let log = target().join(format!("{name}.log"));
         command.arg("--data").arg(&data).env("NO_COLOR", "1");
         for protocol in PROTOCOLS {
             command.arg("--listen").arg(format!("{protocol}=127.0.0.1:0"));
         }
         let log_file = fs::File::create(&log)?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log_file);
-        let mut process = command.spawn().context("cannot start the conformance server")?;
+        let mut process = command.spawn().with_context(|| format!("cannot start {name}"))?;
         let lines = BufReader::new(process.stdout.take().context("no standard output")?).lines();
         let mut server = Self { process, addresses: BTreeMap::new(), data };
 
@@ -69,7 +80,7 @@ impl Server {
                 _ => {}
             }
         }
-        bail!("the conformance server did not get ready; see {}", log.display())
+        bail!("{name} did not get ready; see {}", log.display())
     }
 
     pub(crate) fn id(&self) -> u32 {

@@ -41,16 +41,20 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
 /// A command of cargo, in the project's root.
 pub(crate) fn cargo<'a>(words: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root()).args(words);
-    // What `cargo run` says about the package of this program would make build scripts that look
-    // at it, such as ring's, run again at every change between this and a plain cargo.
+    forget_own_package(command.current_dir(root()).args(words));
+    command
+}
+
+/// Keeps from a command what `cargo run` says about the package of this program. It would make
+/// build scripts that look at it, such as ring's, run again at every change between this and a
+/// plain cargo.
+pub(crate) fn forget_own_package(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
             command.env_remove(&name);
         }
     }
-    command
 }
 
 fn shown(command: &Command) -> String {

@@ -69,6 +69,24 @@ pub(crate) fn cargo_line(line: &str) -> Tally {
     Tally { passed: before("passed"), failed }
 }
 
+/// The summary of pytest.
+pub(crate) fn pytest_line(line: &str) -> Tally {
+    let line = line.trim_matches(['=', ' ']);
+    let mut tally = Tally::default();
+    let Some((counts, time)) = line.rsplit_once(" in ") else { return tally };
+    if !time.starts_with(|digit: char| digit.is_ascii_digit()) {
+        return tally;
+    }
+    for part in counts.split(", ") {
+        match part.split_once(' ').map(|(count, what)| (count.parse::<usize>(), what)) {
+            Some((Ok(count), "passed")) => tally.passed += count,
+            Some((Ok(count), "failed" | "error" | "errors")) => tally.failed += count,
+            _ => {}
+        }
+    }
+    tally
+}
+
 /// Runs a command, shows what it writes, and counts. A command that fails without having named a
 /// failed check is one.
 pub(crate) fn count(command: &mut Command, read: Reader) -> anyhow::Result<Tally> {
@@ -121,6 +139,19 @@ mod tests {
         assert_eq!(client_line("ok pymysql.call"), tally(1, 0));
         assert_eq!(client_line("FAIL pymysql.call why"), tally(0, 1));
         assert_eq!(client_line("2 passed, 0 failed"), tally(0, 0));
+    }
+
+    #[test]
+    fn reads_what_pytest_writes() {
+        for (line, counts) in [
+            ("===== 1 failed, 12 passed, 2 skipped, 1 error in 3.21s =====", tally(12, 2)),
+            ("12 passed, 1 warning in 65.00s (0:01:05)", tally(12, 0)),
+            ("no tests ran in 0.01s", tally(0, 0)),
+            ("two words passed in order", tally(0, 0)),
+            ("tests/test_values.py::test_4_passed in_order PASSED", tally(0, 0)),
+        ] {
+            assert_eq!(pytest_line(line), counts, "{line}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::step::{cargo, say};
 use crate::tally::{self, Tally};
-use crate::{acceptance, conform, server, tools};
+use crate::{acceptance, conform, python, server, tools, wheel};
 
 pub(crate) fn run(with_acceptance: bool) -> anyhow::Result<()> {
     tools::system_packages()?;
@@ -11,8 +11,10 @@ pub(crate) fn run(with_acceptance: bool) -> anyhow::Result<()> {
     if tally.passed > 0 {
         server::build()?;
         tally += conform::run(&[])?;
+        let wheel = wheel::build()?;
+        tally += python::run(&wheel)?;
         if with_acceptance {
-            tally += acceptance::run()?;
+            tally += acceptance::run(&wheel)?;
         }
     }
     tally.conclude()

@@ -1,5 +1,6 @@
 //! What the checks need and a fresh machine may lack.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -67,23 +68,58 @@ pub(crate) fn system_packages() -> anyhow::Result<()> {
     apt(&[&["install", "-y", "--no-install-recommends"][..], &missing].concat())
 }
 
+/// A version of Python such as `3.12`, if this machine has it: on the path, or among pyenv's.
+pub(crate) fn python(version: &str) -> Option<PathBuf> {
+    let name = format!("python{version}");
+    let works = |python: &Path| {
+        // A shim of pyenv is on the path even when its version is not chosen, and fails then.
+        succeeds(Command::new(python).args(["-c", "import ensurepip, venv"]))
+    };
+    let pyenv = std::env::var_os("PYENV_ROOT").map(PathBuf::from);
+    let pyenv = pyenv.or_else(|| Some(std::env::home_dir()?.join(".pyenv")));
+    let versions = pyenv.and_then(|folder| fs::read_dir(folder.join("versions")).ok());
+    let own = versions.into_iter().flatten().filter_map(Result::ok);
+    let own = own.map(|folder| folder.path().join("bin").join(&name));
+    std::iter::once(PathBuf::from(&name)).chain(own).find(|python| works(python))
+}
+
+/// The Python of the checks that need no certain version.
+pub(crate) fn usual_python() -> anyhow::Result<PathBuf> {
+    // pymprpc's client imports telnetlib, which Python 3.13 lacks.
+    let usual = ["3.11", "3.12", "3"];
+    usual.into_iter().find_map(python).context("there is no Python")
+}
+
 /// A Python of its own with these requirements, made once for each set of them. Returns the
 /// interpreter.
 pub(crate) fn venv(name: &str, requirements: &Path) -> anyhow::Result<PathBuf> {
+    venv_of(&usual_python()?, name, requirements)
+}
+
+/// The same, of a certain version of Python.
+pub(crate) fn venv_of(base: &Path, name: &str, requirements: &Path) -> anyhow::Result<PathBuf> {
     let folder = step::target().join(format!("venv-{name}"));
-    let python = folder.join("bin/python");
     once(&folder, requirements, || {
         say(&format!("Python packages for {name}"));
-        // pymprpc's client imports telnetlib, which Python 3.13 lacks.
-        let usual = ["python3.11", "python3.12", "python3"];
-        let base = usual.into_iter().find(|name| succeeds(Command::new(name).arg("--version")));
-        let base = base.context("there is no Python")?;
-        run(Command::new(base).args(["-m", "venv", "--clear"]).arg(&folder))?;
-        let mut pip = Command::new(&python);
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
-        run(pip.arg(requirements))
+        pip_install(&fresh_venv(base, &folder)?, [OsStr::new("-r"), requirements.as_os_str()])
     })?;
-    Ok(python)
+    Ok(folder.join("bin/python"))
+}
+
+/// A new virtual environment in place of what the folder held. Returns its interpreter.
+pub(crate) fn fresh_venv(base: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
+    run(Command::new(base).args(["-m", "venv", "--clear"]).arg(folder))?;
+    Ok(folder.join("bin/python"))
+}
+
+/// Installs packages for a Python.
+pub(crate) fn pip_install<'a>(
+    python: &Path,
+    words: impl IntoIterator<Item = &'a OsStr>,
+) -> anyhow::Result<()> {
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    run(pip.args(words))
 }
 
 /// A folder with the npm packages that a `package.json` names, installed once for each version of
