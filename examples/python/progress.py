@@ -28,20 +28,19 @@ def copy(size: int) -> Iterator[tuple[int, int, str | None]]:
     """Writes so many random bytes to a file, a row for each percent; the last has the checksum."""
     checksum = hashlib.sha256()
     began, done, told = time.monotonic(), 0, -1
-    file = tempfile.TemporaryFile()
     try:
-        while done < size:
-            block = os.urandom(min(BLOCK, size - done))
-            checksum.update(block)
-            file.write(block)
-            done += len(block)
-            percent = 100 * done // size
-            if told < percent < 100:
-                told = percent
-                yield percent, _rate(done, began), None
+        with tempfile.TemporaryFile() as file:
+            while done < size:
+                block = os.urandom(min(BLOCK, size - done))
+                checksum.update(block)
+                file.write(block)
+                done += len(block)
+                percent = 100 * done // size
+                if told < percent < 100:
+                    told = percent
+                    yield percent, _rate(done, began), None
         yield 100, _rate(done, began), checksum.hexdigest()
     finally:
-        file.close()
         log.info("%d of %d bytes were written", done, size)
 
 

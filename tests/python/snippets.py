@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Runs the snippets of a page as a reader would, from top to bottom: snippets.py PAGE
 
 In a folder of its own, with the programs of this Python's environment first on the path:
@@ -86,10 +85,16 @@ class Reader:
         words = command.split()
         for name in USUAL:
             words += ["--listen", f"{name}=127.0.0.1:0"]
-        self.log = open(self.folder / "server.log", "w")
-        self.server = subprocess.Popen(
-            words, cwd=self.folder, env=self.env, stdout=subprocess.PIPE, stderr=self.log, text=True
-        )
+        log = self.folder / "server.log"
+        with log.open("w") as errors:
+            self.server = subprocess.Popen(
+                words,
+                cwd=self.folder,
+                env=self.env,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
         for line in self.server.stdout:
             match line.split():
                 case ["ready"]:
@@ -97,7 +102,7 @@ class Reader:
                 case ["listening", name, address]:
                     self.ports[USUAL[name]] = address.rsplit(":", 1)[1]
         else:
-            raise AssertionError((self.folder / "server.log").read_text())
+            raise AssertionError(log.read_text())
         password = self.folder / "polyport-data/password"
         if password.exists():
             # The program itself looks for the server at the usual port.

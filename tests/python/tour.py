@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """The mariadb shell, pymprpc's client and curl against examples/python/tour.py.
 
 tour.py USER PASSWORD MYSQL MSGPACK HTTP      (the last three as HOST:PORT)
@@ -23,10 +22,10 @@ async def _without_loop(host=None, port=None, *, loop=None, **more):
 
 # pymprpc 0.0.3 passes a loop, which Python takes no more since 3.10, and prints every call.
 asyncio.open_connection = _without_loop
-OUT, sys.stdout = sys.stdout, open(os.devnull, "w")
+OUT, sys.stdout = sys.stdout, open(os.devnull, "w")  # noqa: SIM115
 
-from pymprpc.client import RPC, AsyncRPC  # noqa: E402
-from pymprpc.errors import MethodError  # noqa: E402
+from pymprpc.client import RPC, AsyncRPC
+from pymprpc.errors import MethodError
 
 
 def check(name):

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """What a wheel consists of, and that it works where nothing else is set up: wheel.py WHEEL
 
 Run by the Python of a virtual environment that the wheel is installed in and that is not active.
