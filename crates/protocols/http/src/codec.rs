@@ -2,12 +2,40 @@
 
 pub(crate) mod credentials;
 pub(crate) mod origin;
+mod packed;
 
-use polyport_core::{Arguments, Fault, Kind, Text, Value, json};
+use std::time::Duration;
+
+use polyport_core::{Arguments, Column, Fault, Kind, Text, Value, json};
+use polyport_pack::Bounds;
 
 use crate::fault;
 
-/// Reads the body of a call.
+pub(crate) use packed::{MEDIA_TYPE as PACKED, fault as packed_fault, result as packed_result};
+
+/// Reads the body of a call: MessagePack where its type says so, else JSON, since curl calls what
+/// `-d` sends a form.
+pub(crate) fn arguments(
+    content_type: &str,
+    body: &[u8],
+    bounds: Bounds,
+) -> Result<Arguments, Fault> {
+    if body.is_empty() {
+        return Ok(Arguments::default());
+    }
+    let packed = content_type.split(';').next().unwrap_or("").trim();
+    if packed.eq_ignore_ascii_case(PACKED) {
+        return taken(packed::read(body, bounds)?);
+    }
+    if body.trim_ascii().is_empty() {
+        return Ok(Arguments::default());
+    }
+    check(body, bounds)?;
+    let syntax = |error| Fault::new(Kind::Syntax, format!("the body is no JSON: {error}"));
+    taken(json::parse(body).map_err(syntax)?)
+}
+
+/// The arguments that the body of a call stands for:
 ///
 /// - nothing: no arguments;
 /// - a list: arguments by position;
@@ -15,23 +43,16 @@ use crate::fault;
 ///   position and by name. A function whose parameter is itself called `args` is reached through
 ///   `{"kwargs": {"args": ...}}`;
 /// - any other map: arguments by name.
-pub(crate) fn arguments(body: &[u8], depth: usize) -> Result<Arguments, Fault> {
-    if body.trim_ascii().is_empty() {
-        return Ok(Arguments::default());
-    }
-    if is_deeper(body, depth) {
-        let text = format!("the body is nested more than {depth} levels deep (limits.depth)");
-        return Err(Fault::new(Kind::TooLarge, text));
-    }
+fn taken(body: Value) -> Result<Arguments, Fault> {
     let syntax = |text: String| Fault::new(Kind::Syntax, text);
-    let body =
-        json::parse(body).map_err(|error| syntax(format!("the body is no JSON: {error}")))?;
     match body {
-        Value::List(values) => Ok(Arguments::positional(values)),
+        Value::List(values) | Value::Tuple(values) => Ok(Arguments::positional(values)),
         Value::Map(pairs) if is_wrapper(&pairs) => unwrap(pairs).map_err(syntax),
-        Value::Map(pairs) => Ok(Arguments { positional: Vec::new(), named: named(pairs) }),
+        Value::Map(pairs) => {
+            Ok(Arguments { positional: Vec::new(), named: named(pairs).map_err(syntax)? })
+        }
         other => Err(syntax(format!(
-            "the body is a JSON {}; send a list of arguments or a map from name to argument",
+            "the body is one {}; send a list of arguments or a map from name to argument",
             other.kind()
         ))),
     }
@@ -46,8 +67,10 @@ fn unwrap(pairs: Vec<(Value, Value)>) -> Result<Arguments, String> {
     let mut arguments = Arguments::default();
     for (key, value) in pairs {
         match (key.as_text(), value) {
-            (Some("args"), Value::List(values)) => arguments.positional = values,
-            (Some("kwargs"), Value::Map(pairs)) => arguments.named = named(pairs),
+            (Some("args"), Value::List(values) | Value::Tuple(values)) => {
+                arguments.positional = values
+            }
+            (Some("kwargs"), Value::Map(pairs)) => arguments.named = named(pairs)?,
             (Some("args"), other) => {
                 return Err(format!("'args' is a list, not {}", other.kind()));
             }
@@ -57,35 +80,56 @@ fn unwrap(pairs: Vec<(Value, Value)>) -> Result<Arguments, String> {
     Ok(arguments)
 }
 
-fn named(pairs: Vec<(Value, Value)>) -> Vec<(Text, Value)> {
+fn named(pairs: Vec<(Value, Value)>) -> Result<Vec<(Text, Value)>, String> {
     pairs
         .into_iter()
-        .filter_map(|(key, value)| match key {
-            Value::Text(name) => Some((name, value)),
-            _ => None,
+        .map(|(key, value)| match key {
+            Value::Text(name) => Ok((name, value)),
+            other => Err(format!("the name of an argument is text, not {}", other.kind())),
         })
         .collect()
 }
 
-/// Whether JSON text nests deeper than a limit, which is known before any of it is built.
-fn is_deeper(text: &[u8], limit: usize) -> bool {
-    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+/// Whether JSON text stays within the bounds, which is known before any of it is built.
+fn check(text: &[u8], bounds: Bounds) -> Result<(), Fault> {
+    let (mut depth, mut values, mut in_text, mut escaped) = (0_usize, 1_usize, false, false);
     for byte in text {
         match byte {
             _ if escaped => escaped = false,
             b'\\' if in_text => escaped = true,
             b'"' => in_text = !in_text,
-            b'[' | b'{' if !in_text => {
-                depth += 1;
-                if depth > limit {
-                    return true;
-                }
-            }
-            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+            _ if in_text => {}
+            b'[' | b'{' => (depth, values) = (depth + 1, values + 1),
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b',' | b':' => values += 1,
             _ => {}
         }
+        if depth > bounds.depth {
+            let most = bounds.depth;
+            let text = format!("the body is nested more than {most} levels deep (limits.depth)");
+            return Err(Fault::new(Kind::TooLarge, text));
+        }
+        if values > bounds.values {
+            let most = bounds.values;
+            let text = format!("the body has more than {most} values (protocols.http.values)");
+            return Err(Fault::new(Kind::TooLarge, text));
+        }
     }
-    false
+    Ok(())
+}
+
+/// Reads how long a client lets a call take: seconds, with or without a fraction.
+pub(crate) fn timeout(text: &[u8]) -> Result<Duration, Fault> {
+    let wrong = || {
+        let text = "Polyport-Timeout is a number of seconds, such as 2 or 0.5";
+        Fault::new(Kind::Syntax, text)
+    };
+    if !text.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.') {
+        return Err(wrong());
+    }
+    let seconds: f64 =
+        std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).ok_or_else(wrong)?;
+    Ok(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
 }
 
 /// The body of an answer that succeeded: `{"result": ...}`.
@@ -110,6 +154,10 @@ pub(crate) enum Format {
     Lines,
     /// Server-sent events, as the items come.
     Events,
+    /// One MessagePack document.
+    Packed,
+    /// Frames of MessagePack, as the items come.
+    Frames,
 }
 
 impl Format {
@@ -123,6 +171,8 @@ impl Format {
                 "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Self::Lines,
                 "text/event-stream" => Self::Events,
                 "application/json" | "application/*" | "*/*" => Self::Json,
+                PACKED => Self::Packed,
+                packed::FRAMES => Self::Frames,
                 _ => continue,
             };
             let weight = words.find_map(|word| word.strip_prefix("q=")).map_or(1000, thousandths);
@@ -139,44 +189,80 @@ impl Format {
             Self::Json => "application/json",
             Self::Lines => "application/x-ndjson",
             Self::Events => "text/event-stream",
+            Self::Packed => PACKED,
+            Self::Frames => packed::FRAMES,
         }
     }
 
+    /// Whether faults and results are MessagePack.
+    pub(crate) const fn is_packed(self) -> bool {
+        matches!(self, Self::Packed | Self::Frames)
+    }
+
+    /// Whether items are sent as they come.
+    pub(crate) const fn is_stream(self) -> bool {
+        matches!(self, Self::Lines | Self::Events | Self::Frames)
+    }
+
+    /// Whether a table is sent as its columns and rows; else each row is a map.
+    pub(crate) const fn has_columns(self) -> bool {
+        matches!(self, Self::Frames)
+    }
+
+    /// Writes the columns of the items that follow.
+    pub(crate) fn columns(self, to: &mut Vec<u8>, columns: &[Column]) -> Result<(), Fault> {
+        if self.has_columns() { packed::columns(to, columns) } else { Ok(()) }
+    }
+
     /// Writes one item of a stream.
-    pub(crate) fn item(self, to: &mut Vec<u8>, item: &Value) {
+    pub(crate) fn item(self, to: &mut Vec<u8>, item: Value) -> Result<(), Fault> {
         match self {
             Self::Json | Self::Lines => {
-                write(to, item);
+                write(to, &item);
                 to.push(b'\n');
             }
             Self::Events => {
                 to.extend(b"data: ");
-                write(to, item);
+                write(to, &item);
                 to.extend(b"\n\n");
             }
+            Self::Packed | Self::Frames => packed::item(to, item)?,
         }
+        Ok(())
     }
 
     /// Writes the fault that ended a stream.
     pub(crate) fn fault(self, to: &mut Vec<u8>, fault: &Fault) {
-        if self == Self::Events {
-            to.extend(b"event: fault\ndata: ");
+        match self {
+            Self::Json | Self::Lines => {
+                to.extend(fault::body(fault));
+                to.push(b'\n');
+            }
+            Self::Events => {
+                to.extend(b"event: fault\ndata: ");
+                to.extend(fault::body(fault));
+                to.extend(b"\n\n");
+            }
+            Self::Packed | Self::Frames => packed::fail(to, fault),
         }
-        to.extend(fault::body(fault));
-        to.extend(if self == Self::Events { &b"\n\n"[..] } else { &b"\n"[..] });
     }
 
     /// Writes what tells the client that the stream came to its own end.
     pub(crate) fn end(self, to: &mut Vec<u8>) {
-        if self == Self::Events {
-            to.extend(b"event: end\ndata: null\n\n");
+        match self {
+            Self::Json | Self::Lines => {}
+            Self::Events => to.extend(b"event: end\ndata: null\n\n"),
+            Self::Packed | Self::Frames => packed::end(to),
         }
     }
 
-    /// Writes what keeps proxies from taking a quiet stream for a dead one.
+    /// Writes what shows proxies and clients that a quiet stream is not dead, where there is
+    /// something that stands for it.
     pub(crate) fn still_here(self, to: &mut Vec<u8>) {
-        if self == Self::Events {
-            to.extend(b":\n\n");
+        match self {
+            Self::Json | Self::Lines => {}
+            Self::Events => to.extend(b":\n\n"),
+            Self::Packed | Self::Frames => packed::still_here(to),
         }
     }
 }
@@ -197,8 +283,10 @@ fn thousandths(text: &str) -> u32 {
 mod tests {
     use super::*;
 
+    const BOUNDS: Bounds = Bounds { depth: 100, values: 1_000, foreign: false };
+
     fn read(body: &str) -> Result<Arguments, Fault> {
-        arguments(body.as_bytes(), 100)
+        arguments("application/x-www-form-urlencoded", body.as_bytes(), BOUNDS)
     }
 
     #[test]
@@ -220,8 +308,8 @@ mod tests {
     #[test]
     fn bodies_that_are_no_arguments_are_refused_with_the_reason() {
         for (body, why) in [
-            ("7", "a JSON integer"),
-            ("null", "a JSON null"),
+            ("7", "one integer"),
+            ("null", "one null"),
             ("[1,", "no JSON"),
             (r#"{"args": {}}"#, "'args' is a list, not map"),
             (r#"{"kwargs": [1]}"#, "'kwargs' is a map, not list"),
@@ -232,7 +320,7 @@ mod tests {
             assert_eq!(fault.kind(), Kind::Syntax, "{body}");
             assert!(fault.message().contains(why), "{body}: {}", fault.message());
         }
-        assert_eq!(arguments(b"[\"\xff\"]", 100).unwrap_err().kind(), Kind::Syntax);
+        assert_eq!(arguments("", b"[\"\xff\"]", BOUNDS).unwrap_err().kind(), Kind::Syntax);
     }
 
     #[test]
@@ -243,7 +331,30 @@ mod tests {
         assert_eq!(read(&"{\"a\":".repeat(1_000_000)).unwrap_err().kind(), Kind::TooLarge);
         let text = format!(r#"["\"{}\\", []]"#, "[".repeat(500));
         assert!(read(&text).is_ok());
-        assert_eq!(arguments(b"[[1]]", 1).unwrap_err().kind(), Kind::TooLarge);
+        let flat = Bounds { depth: 1, ..BOUNDS };
+        assert_eq!(arguments("", b"[[1]]", flat).unwrap_err().kind(), Kind::TooLarge);
+    }
+
+    #[test]
+    fn the_number_of_values_is_limited_and_commas_in_text_are_no_values() {
+        let list = |values: usize| format!("[{}0]", "0,".repeat(values - 2));
+        assert!(read(&list(1_000)).is_ok());
+        assert_eq!(read(&list(1_001)).unwrap_err().kind(), Kind::TooLarge);
+        let map = format!("{{{}\"z\":1}}", "\"a\":1,".repeat(500));
+        assert_eq!(read(&map).unwrap_err().kind(), Kind::TooLarge);
+        assert!(read(&format!("[\"{}\"]", "0,".repeat(5_000))).is_ok());
+    }
+
+    #[test]
+    fn a_time_limit_is_a_number_of_seconds() {
+        for (text, ms) in [("2", 2_000), ("0.5", 500), ("0", 0), ("10.25", 10_250), (".5", 500)] {
+            assert_eq!(timeout(text.as_bytes()), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        let long = "9".repeat(400);
+        assert_eq!(timeout(long.as_bytes()), Ok(Duration::MAX));
+        for text in ["", ".", "-1", "+1", "1s", "1e3", "inf", "nan", "1.2.3", " 1", "\u{661}"] {
+            assert_eq!(timeout(text.as_bytes()).unwrap_err().kind(), Kind::Syntax, "{text}");
+        }
     }
 
     #[test]
@@ -266,6 +377,8 @@ mod tests {
             ("application/x-ndjson;q=0", Format::Json),
             ("text/event-stream;q=soon", Format::Events),
             ("image/png", Format::Json),
+            ("application/vnd.polyport.msgpack", Format::Packed),
+            ("application/vnd.polyport.msgpack-seq, */*;q=0.1", Format::Frames),
         ] {
             assert_eq!(Format::wanted(accept), format, "{accept}");
         }
@@ -276,7 +389,7 @@ mod tests {
         let item = Value::from("a\nb\r\n\n");
         for format in [Format::Lines, Format::Events] {
             let mut out = Vec::new();
-            format.item(&mut out, &item);
+            format.item(&mut out, item.clone()).unwrap();
             let text = String::from_utf8(out).unwrap();
             assert_eq!(text.trim_end().lines().count(), 1);
         }

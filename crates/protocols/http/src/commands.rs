@@ -27,6 +27,9 @@ use crate::config::Config;
 use crate::connection::Visit;
 use crate::fault::Failure;
 
+/// How many seconds a client gives a call.
+const TIMEOUT: HeaderName = HeaderName::from_static("polyport-timeout");
+
 /// What all connections share.
 pub(crate) struct Site {
     pub(crate) config: Config,
@@ -145,7 +148,10 @@ fn permission() -> Response {
     let headers = response.headers_mut();
     for (name, value) in [
         (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "accept, authorization, content-type"),
+        (
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "accept, authorization, content-type, polyport-timeout",
+        ),
         (header::ACCESS_CONTROL_MAX_AGE, "600"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));

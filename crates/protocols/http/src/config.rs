@@ -24,6 +24,8 @@ pub struct Config {
     pub headers: usize,
     /// Bytes of a request's path and query. Default 8 KiB.
     pub uri_bytes: usize,
+    /// Values that the body of a call may hold, at 32 bytes of memory each. Default 4,000,000.
+    pub values: usize,
     /// Whether `/metrics` is shown without a login. Default false.
     pub metrics_public: bool,
     /// The user name in the path of pymysqlrpc's status page. Default `root`.
@@ -41,6 +43,7 @@ impl Default for Config {
             header_bytes: 32 << 10,
             headers: 100,
             uri_bytes: 8 << 10,
+            values: 4_000_000,
             metrics_public: false,
             status_user: "root".into(),
             status_password: None,
@@ -74,6 +77,7 @@ mod tests {
         let text = r#"{
             "allowed_hosts": ["*.example.com"], "allowed_origins": ["https://a.example"],
             "keep_alive_s": 5, "header_bytes": 9000, "headers": 20, "uri_bytes": 100,
+            "values": 1000,
             "metrics_public": true, "status_user": "boss", "status_password": "pw"
         }"#;
         let config: Config = serde_json::from_str(text).unwrap();

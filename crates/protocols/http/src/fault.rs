@@ -7,6 +7,8 @@ use polyport_core::json::Json;
 use polyport_core::{Fault, Kind, Ran};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use crate::codec::{self, Format};
+
 /// The status of a kind of fault.
 ///
 /// A call that never ran because of what the client sent is a 4xx. What the function itself did
@@ -57,10 +59,22 @@ impl From<Fault> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let mut response = Response::new(Body::from(body(&self.fault)));
+        self.written(Format::Json)
+    }
+}
+
+impl Failure {
+    /// The answer, in MessagePack where the client asked for it and else in JSON.
+    pub(crate) fn written(self, format: Format) -> Response {
+        let (media_type, body) = if format.is_packed() {
+            (codec::PACKED, codec::packed_fault(&self.fault))
+        } else {
+            (Format::Json.media_type(), body(&self.fault))
+        };
+        let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
         if self.status == StatusCode::UNAUTHORIZED {
             let basic = r#"Basic realm="polyport", charset="UTF-8""#;
             for challenge in [r#"Bearer realm="polyport""#, basic] {

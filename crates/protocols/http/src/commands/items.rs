@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
-use polyport_core::{Fault, Reply, Stream, Value};
+use polyport_core::{Column, Fault, Reply, Rows, Stream, Value};
 use tokio::time::{Instant, Sleep};
 
 use super::answer;
@@ -20,7 +20,7 @@ use crate::connection::Visit;
 /// Items that are ready together are sent together, up to so many bytes.
 const CHUNK_BYTES: usize = 16 * 1024;
 
-/// How long a stream of events may be quiet before a comment shows that it lives.
+/// How long a stream may be quiet before it shows that it lives, where it can.
 const STILL_HERE: Duration = Duration::from_secs(15);
 
 /// A reply's items, pulled by hyper as fast as the client takes them.
@@ -32,16 +32,23 @@ pub(super) struct Items {
 }
 
 enum Source {
+    Columns(Vec<Column>),
     Ready(VecDeque<Value>),
     Stream(Stream),
 }
 
+/// What is written next.
+enum Part {
+    Columns(Vec<Column>),
+    Item(Value),
+}
+
 impl Items {
-    /// The items of a reply: a stream's items, a table's rows as maps, the items of several
-    /// replies one after the other, or the one value.
+    /// The items of a reply: a stream's items, a table's rows (as maps where columns have no form
+    /// of their own), the items of several replies one after the other, or the one value.
     pub(super) fn new(visit: Arc<Visit>, format: Format, reply: Reply) -> Self {
         let mut sources = VecDeque::new();
-        gather(&mut sources, reply);
+        gather(&mut sources, format, reply);
         let quiet = Box::pin(tokio::time::sleep(STILL_HERE));
         Self { visit, format, sources, quiet }
     }
@@ -65,8 +72,15 @@ impl Items {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<(Bytes, bool)> {
         let mut chunk = Vec::new();
         while chunk.len() < CHUNK_BYTES {
-            match self.poll_item(cx) {
-                Poll::Ready(Some(Ok(item))) => self.format.item(&mut chunk, &item),
+            let format = self.format;
+            let written = self.poll_part(cx).map(|part| {
+                part.map(|part| match part? {
+                    Part::Columns(columns) => format.columns(&mut chunk, &columns),
+                    Part::Item(item) => format.item(&mut chunk, item),
+                })
+            });
+            match written {
+                Poll::Ready(Some(Ok(()))) => {}
                 Poll::Ready(Some(Err(fault))) => {
                     self.format.fault(&mut chunk, &fault);
                     return Poll::Ready((chunk.into(), false));
@@ -76,10 +90,11 @@ impl Items {
                     return Poll::Ready((chunk.into(), false));
                 }
                 Poll::Pending if chunk.is_empty() => {
-                    if self.format != Format::Events || self.quiet.as_mut().poll(cx).is_pending() {
+                    std::task::ready!(self.quiet.as_mut().poll(cx));
+                    self.format.still_here(&mut chunk);
+                    if chunk.is_empty() {
                         return Poll::Pending;
                     }
-                    self.format.still_here(&mut chunk);
                     break;
                 }
                 Poll::Pending => break,
@@ -89,12 +104,17 @@ impl Items {
         Poll::Ready((chunk.into(), true))
     }
 
-    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Value, Fault>>> {
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Part, Fault>>> {
         if let Poll::Ready(fault) = self.visit.poll_stopped(cx) {
             return Poll::Ready(Some(Err(fault)));
         }
         while let Some(source) = self.sources.front_mut() {
             let next = match source {
+                Source::Columns(columns) => {
+                    let columns = std::mem::take(columns);
+                    self.sources.pop_front();
+                    return Poll::Ready(Some(Ok(Part::Columns(columns))));
+                }
                 Source::Ready(items) => items.pop_front().map(Ok),
                 Source::Stream(stream) => {
                     match futures_core::Stream::poll_next(Pin::new(stream), cx) {
@@ -103,8 +123,8 @@ impl Items {
                     }
                 }
             };
-            if next.is_some() {
-                return Poll::Ready(next);
+            if let Some(item) = next {
+                return Poll::Ready(Some(item.map(Part::Item)));
             }
             self.sources.pop_front();
         }
@@ -112,15 +132,26 @@ impl Items {
     }
 }
 
-fn gather(sources: &mut VecDeque<Source>, reply: Reply) {
+fn gather(sources: &mut VecDeque<Source>, format: Format, reply: Reply) {
     match reply {
         Reply::Value(value) => sources.push_back(Source::Ready([value].into())),
+        Reply::Rows(Rows { columns, rows }) if format.has_columns() => {
+            sources.push_back(Source::Columns(columns));
+            sources.push_back(Source::Ready(rows.into_iter().map(Value::List).collect()));
+        }
         Reply::Rows(rows) => {
             if let Value::List(rows) = rows.into_value() {
                 sources.push_back(Source::Ready(rows.into()));
             }
         }
-        Reply::Many(replies) => replies.into_iter().for_each(|reply| gather(sources, reply)),
-        Reply::Stream(stream) => sources.push_back(Source::Stream(stream)),
+        Reply::Many(replies) => {
+            replies.into_iter().for_each(|reply| gather(sources, format, reply));
+        }
+        Reply::Stream(stream) => {
+            if format.has_columns() && !stream.columns().is_empty() {
+                sources.push_back(Source::Columns(stream.columns().to_vec()));
+            }
+            sources.push_back(Source::Stream(stream));
+        }
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::Login;
 use super::functions;
+use crate::codec::Format;
 
 /// Describes every call that the user may make.
 pub(super) async fn document(Login(session): Login) -> Response {
@@ -24,6 +25,7 @@ pub(super) async fn document(Login(session): Login) -> Response {
                 "basic": { "type": "http", "scheme": "basic" },
             },
             "schemas": { "Error": error() },
+            "parameters": { "Timeout": timeout() },
         },
     }))
 }
@@ -42,16 +44,26 @@ fn path(name: &str, own: &Function) -> Value {
             "operationId": name,
             "summary": own.help().lines().next().unwrap_or(""),
             "description": own.help(),
+            "parameters": [{ "$ref": "#/components/parameters/Timeout" }],
             "requestBody": {
                 "required": needs_body,
-                "content": { "application/json": { "schema": {
-                    "anyOf": [by_name(&signature.params), by_position(&signature.params)],
-                } } },
+                "content": {
+                    Format::Json.media_type(): { "schema": {
+                        "anyOf": [by_name(&signature.params), by_position(&signature.params)],
+                    } },
+                    Format::Packed.media_type(): {},
+                },
             },
             "responses": {
                 "200": {
                     "description": "The result.",
-                    "content": { "application/json": { "schema": result } },
+                    "content": {
+                        Format::Json.media_type(): { "schema": result },
+                        Format::Packed.media_type(): {},
+                        Format::Lines.media_type(): {},
+                        Format::Events.media_type(): {},
+                        Format::Frames.media_type(): {},
+                    },
                 },
                 "default": {
                     "description": "The call failed.",
@@ -107,6 +119,15 @@ fn schema(kind: Type, nullable: bool) -> Value {
         Type::Map => "object",
     };
     if nullable { json!({ "type": [name, "null"] }) } else { json!({ "type": name }) }
+}
+
+fn timeout() -> Value {
+    json!({
+        "name": "Polyport-Timeout",
+        "in": "header",
+        "description": "Seconds after which the call fails as a timeout.",
+        "schema": { "type": "number", "minimum": 0 },
+    })
 }
 
 fn error() -> Value {

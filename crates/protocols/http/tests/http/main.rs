@@ -3,6 +3,7 @@
 mod calls;
 mod hostile;
 mod logins;
+mod packed;
 mod pages;
 mod support;
 mod timing;

@@ -24,8 +24,10 @@ async fn functions_are_listed_as_the_user_sees_them() {
         concat!(
             r#"{"name":"math.add","signature":"(a: int, b: int = 10) -> int","#,
             r#""help":"Adds.\n\nTwo numbers.","parameters":["#,
-            r#"{"name":"a","type":"int","nullable":false,"required":true,"rest":false},"#,
-            r#"{"name":"b","type":"int","nullable":false,"required":false,"default":10,"rest":false}],"#,
+            r#"{"name":"a","type":"int","nullable":false,"required":true,"#,
+            r#""rest":false,"named_rest":false,"only_named":false},"#,
+            r#"{"name":"b","type":"int","nullable":false,"required":false,"default":10,"#,
+            r#""rest":false,"named_rest":false,"only_named":false}],"#,
             r#""returns":"int","property":null}"#
         )
     );
@@ -45,6 +47,14 @@ async fn the_openapi_document_describes_what_the_user_may_call() {
     assert_eq!(post.get("summary").and_then(Value::as_text), Some("Adds."));
     let body = post.get("requestBody").unwrap().to_string();
     assert!(body.contains("'b': {'type': 'integer', 'default': 10}"), "{body}");
+    assert!(body.contains("'application/vnd.polyport.msgpack': {}"), "{body}");
+    let answers = post.get("responses").and_then(|all| all.get("200")?.get("content")).unwrap();
+    for media_type in ["json", "x-ndjson", "vnd.polyport.msgpack", "vnd.polyport.msgpack-seq"] {
+        assert!(answers.get(&format!("application/{media_type}")).is_some(), "{answers}");
+    }
+    let timeout = document.get("components").and_then(|all| all.get("parameters")?.get("Timeout"));
+    let name = timeout.and_then(|timeout| timeout.get("name")).and_then(Value::as_text);
+    assert_eq!(name, Some("Polyport-Timeout"));
 }
 
 #[tokio::test(start_paused = true)]

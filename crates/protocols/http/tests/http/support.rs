@@ -164,6 +164,47 @@ pub(crate) fn get(path: &str, headers: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n")
 }
 
+/// A call as ann, with arguments in MessagePack.
+pub(crate) fn post_packed(name: &str, headers: &str, arguments: &Value) -> Vec<u8> {
+    let mut body = Vec::new();
+    polyport_pack::append(&mut body, arguments).unwrap();
+    let head = format!(
+        "POST /v1/call/{name} HTTP/1.1\r\nhost: localhost\r\n{ANN}{headers}\
+         content-type: application/vnd.polyport.msgpack\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.into_bytes(), body].concat()
+}
+
+pub(crate) const PACKED: &str = "accept: application/vnd.polyport.msgpack\r\n";
+pub(crate) const FRAMES: &str = "accept: application/vnd.polyport.msgpack-seq\r\n";
+
+const BOUNDS: polyport_pack::Bounds =
+    polyport_pack::Bounds { depth: 100, values: 1_000_000, foreign: false };
+
+pub(crate) fn unpacked(bytes: &[u8]) -> Value {
+    let mut reader = polyport_pack::Reader::new(bytes, BOUNDS);
+    let value = reader.value().unwrap();
+    reader.end().unwrap();
+    value
+}
+
+/// The frames that a stream consists of, each as its kind and what is in it.
+pub(crate) fn frames(mut bytes: &[u8]) -> Vec<(i64, Value)> {
+    let mut frames = Vec::new();
+    while let Some((head, rest)) = bytes.split_at_checked(5) {
+        assert_eq!(head[0], 0xce);
+        let length = u32::from_be_bytes(head[1..].try_into().unwrap()) as usize;
+        let Value::List(mut frame) = unpacked(&rest[..length]) else { panic!("no array") };
+        let content = frame.pop().unwrap();
+        frames.push((frame.pop().and_then(|kind| kind.as_int()).unwrap(), content));
+        assert!(frame.is_empty());
+        bytes = &rest[length..];
+    }
+    assert!(bytes.is_empty());
+    frames
+}
+
 pub(crate) fn post(path: &str, headers: &str, body: &str) -> String {
     let length = body.len();
     format!(
@@ -183,11 +224,17 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) head: String,
     pub(crate) body: String,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Answer {
     pub(crate) fn json(&self) -> Value {
         polyport_core::json::parse(self.body.as_bytes()).expect(&self.body)
+    }
+
+    /// The value in a body of MessagePack.
+    pub(crate) fn packed(&self) -> Value {
+        unpacked(&self.bytes)
     }
 
     /// The kind of the fault in the body.
@@ -230,31 +277,37 @@ impl Client {
     }
 
     /// Reads so many bytes.
-    async fn exactly(&mut self, bytes: usize) -> String {
+    async fn exactly(&mut self, bytes: usize) -> Vec<u8> {
         while self.read.len() < bytes {
             assert!(self.more().await, "the connection ended within a body");
         }
-        String::from_utf8(self.read.drain(..bytes).collect()).unwrap()
+        self.read.drain(..bytes).collect()
     }
 
     /// Reads one answer.
     pub(crate) async fn answer(&mut self) -> Answer {
         let head = self.until("\r\n\r\n").await;
         let status = head[9..12].parse().unwrap();
-        let mut answer = Answer { status, head, body: String::new() };
+        let mut answer = Answer { status, head, body: String::new(), bytes: Vec::new() };
         if let Some(length) = answer.header("content-length") {
             let length = length.parse().unwrap();
-            answer.body = self.exactly(length).await;
+            answer.bytes = self.exactly(length).await;
         } else if answer.header("transfer-encoding") == Some("chunked") {
-            while let Some(chunk) = self.chunk().await {
-                answer.body += &chunk;
+            while let Some(chunk) = self.chunk_bytes().await {
+                answer.bytes.extend(chunk);
             }
         }
+        answer.body = String::from_utf8_lossy(&answer.bytes).into_owned();
         answer
     }
 
     /// Reads one chunk; the last one is `None`.
     pub(crate) async fn chunk(&mut self) -> Option<String> {
+        self.chunk_bytes().await.map(|chunk| String::from_utf8(chunk).unwrap())
+    }
+
+    /// Reads one chunk; the last one is `None`.
+    pub(crate) async fn chunk_bytes(&mut self) -> Option<Vec<u8>> {
         let size = self.until("\r\n").await;
         let size = usize::from_str_radix(size.trim_end(), 16).unwrap();
         let mut chunk = self.exactly(size + 2).await;
