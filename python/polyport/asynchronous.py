@@ -30,6 +30,7 @@ class _Task:
         self._call = call
         self._credit = FIRST_CREDIT
         self._waiting: asyncio.Future[None] | None = None
+        self._has_begun = False
         # A task keeps the context that it is created in.
         CURRENT.set(call)
         self._task = engine.loop.create_task(self._run(sent))
@@ -38,6 +39,10 @@ class _Task:
     def cancel(self) -> None:
         self._call._cancelled = True
         self._task.cancel()
+        if not self._has_begun:  # And now it never will, so it cannot answer.
+            id = self._call._id
+            text = "the call was cancelled before it began"
+            self._engine.finish(id, self._engine.refusal(id, "cancelled", text))
 
     def credit(self, count: int) -> None:
         self._credit += count
@@ -46,6 +51,7 @@ class _Task:
 
     async def _run(self, sent: list[Any]) -> None:
         engine, entry, id = self._engine, self._entry, self._call._id
+        self._has_begun = True
         try:
             result = entry.start(sent, self._call.session)
             if entry.style == "coroutine":
@@ -115,11 +121,11 @@ class AsyncEngine(ThreadsEngine):
         self._running: collections.Counter[int] = collections.Counter()
         self._waiting: collections.deque[tuple[Running, list[Any]]] = collections.deque()
 
-    def run(self) -> None:
-        """Serves until the server sends DRAIN and the last call has ended."""
+    def run(self, arrived: list[list[Any]]) -> None:
+        """Serves the frames that have arrived, and all others until the server sends DRAIN."""
         self.loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self.loop)
-        main = self.loop.create_task(self._main())
+        main = self.loop.create_task(self._main(arrived))
         while not main.done():
             try:
                 self.loop.run_until_complete(main)
@@ -203,12 +209,14 @@ class AsyncEngine(ThreadsEngine):
             raise
         return frame
 
-    async def _main(self) -> None:
+    async def _main(self, arrived: list[list[Any]]) -> None:
         self.is_finished = self.loop.create_future()
         transport, protocol = await self.loop.create_unix_connection(
             lambda: _Protocol(self), sock=self.channel.socket
         )
         self._transport = transport
+        for frame in arrived:
+            self.handle(frame)
         await self.is_finished
         self._flush()
         transport.close()

@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import datetime
 import decimal
-import functools
 import inspect
 import numbers
-import operator
 import re
 import sys
 import types
@@ -127,26 +125,17 @@ def signature(
 
 def type_of(hint: Any) -> tuple[str, bool]:
     """The name of the type that a hint declares, and whether null is taken."""
-    hint, nullable = _without_none(hint)
-    members = _members(hint)
-    if members:
-        kinds = {type_of(member)[0] for member in members}
-        if kinds <= {"int", "float", "decimal", "number"}:
-            return ("number" if len(kinds) > 1 else kinds.pop()), nullable
-        return (kinds.pop() if len(kinds) == 1 else "any"), nullable
-    try:
-        return _TYPES.get(typing.get_origin(hint) or hint, "any"), nullable
-    except TypeError:  # A hint that is no constant.
-        return "any", nullable
+    members, nullable = _members(hint)
+    kinds = {_TYPES.get(member, "any") for member in members}
+    if len(kinds) > 1 and kinds <= {"int", "float", "decimal", "number"}:
+        return "number", nullable
+    return (kinds.pop() if len(kinds) == 1 else "any"), nullable
 
 
 def conversion_of(hint: Any) -> Callable[[Any], Any] | None:
     """What makes the value that a hint declares of the one that the server sends."""
-    hint, _ = _without_none(hint)
-    try:
-        return _CONVERSIONS.get(typing.get_origin(hint) or hint)
-    except TypeError:
-        return None
+    members, _ = _members(hint)
+    return _CONVERSIONS.get(members[0]) if len(members) == 1 else None
 
 
 def help_of(thing: Any) -> str:
@@ -228,29 +217,23 @@ def _returned(hint: Any) -> str:
     return "any" if nullable else kind
 
 
-def _without_none(hint: Any) -> tuple[Any, bool]:
-    """A hint without ``Annotated``, new names for types, and ``None``."""
+def _members(hint: Any) -> tuple[list[Any], bool]:
+    """The classes that a hint is a union of, without ``None``, and whether that was among them."""
     if isinstance(hint, typing.NewType):
-        return _without_none(hint.__supertype__)
-    if typing.get_origin(hint) is typing.Annotated:
-        return _without_none(typing.get_args(hint)[0])
+        return _members(hint.__supertype__)
     if hasattr(typing, "TypeAliasType") and isinstance(hint, typing.TypeAliasType):
-        return _without_none(hint.__value__)
-    members = _members(hint)
-    if type(None) not in members:
-        return hint, False
-    others = [member for member in members if member is not type(None)]
-    if not others:
-        return Any, True
-    if len(others) == 1:
-        return _without_none(others[0])[0], True
-    return functools.reduce(operator.or_, others), True
-
-
-def _members(hint: Any) -> tuple[Any, ...]:
-    """What a union is of."""
-    union = typing.get_origin(hint) in (typing.Union, types.UnionType)
-    return typing.get_args(hint) if union else ()
+        return _members(hint.__value__)
+    origin = typing.get_origin(hint)
+    if origin is typing.Annotated:
+        return _members(typing.get_args(hint)[0])
+    if origin not in (typing.Union, types.UnionType):
+        cls = origin or hint
+        if cls is None or cls is type(None):
+            return [], True
+        return [cls if isinstance(cls, type) else Any], False
+    parts = [_members(part) for part in typing.get_args(hint)]
+    classes = [cls for members, _ in parts for cls in members]
+    return classes, any(nullable for _, nullable in parts)
 
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature:

@@ -95,7 +95,6 @@ class Engine:
         self.channel = channel
         self.application = application
         self.pool = pool
-        self.pid = os.getpid()
         self.message_bytes = 0xFFFF_FFFF
         self.draining = False
         self._table = {e.name: e for e in application.entries.values() if e.pool is pool}
@@ -115,8 +114,8 @@ class Engine:
             LEAVE: lambda frame: self.application.leave(frame[1]),
         }
 
-    def run(self) -> None:
-        """Serves until the server sends DRAIN and the last call has ended."""
+    def run(self, arrived: list[list[Any]]) -> None:
+        """Serves the frames that have arrived, and all others until the server sends DRAIN."""
         raise NotImplementedError
 
     def send(self, data: bytes) -> None:
@@ -220,7 +219,7 @@ class Engine:
 
     def check_process(self, error: BaseException | None = None) -> None:
         """Ends a process that a function forked and then came back from."""
-        if os.getpid() == self.pid:
+        if self.channel.is_open:
             return
         status = 0
         if isinstance(error, SystemExit):

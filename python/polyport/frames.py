@@ -6,6 +6,7 @@ A frame is the byte ``ce``, four bytes of length and one MessagePack array. Its 
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 from polyport.values import unpack
@@ -20,6 +21,7 @@ VERSION = 1
 FIRST_CREDIT = 16
 
 _HEAD_BYTES = 5
+_head = struct.Struct(">BI").pack
 
 
 class ProtocolError(Exception):
@@ -28,7 +30,7 @@ class ProtocolError(Exception):
 
 def frame(body: bytes) -> bytes:
     """A frame around a packed array."""
-    return b"\xce%b%b" % (len(body).to_bytes(4, "big"), body)
+    return _head(0xCE, len(body)) + body
 
 
 class Reader:
@@ -42,6 +44,11 @@ class Reader:
 
     def feed(self, data: bytes) -> list[list[Any]]:
         """Takes what arrived, and gives the frames that are complete."""
+        if not self._partial and data[0] == 0xCE:
+            # Almost always one whole frame has arrived.
+            length = int.from_bytes(data[1:_HEAD_BYTES], "big")
+            if length + _HEAD_BYTES == len(data) and length <= self.message_bytes:
+                return [_array(data[_HEAD_BYTES:])]
         if self._partial:
             self._partial += data
             if len(self._partial) < _HEAD_BYTES + self._length(self._partial, 0):

@@ -10,6 +10,7 @@ import collections
 import mmap
 import struct
 import threading
+import time
 from collections.abc import Generator
 from types import GeneratorType
 from typing import Any
@@ -19,6 +20,9 @@ from polyport.application import Application, Entry, Pool
 from polyport.context import CURRENT, Call
 from polyport.engine import Channel, Engine, close_quietly
 from polyport.frames import CALL, DONE, FIRST_CREDIT, ITEM, STREAM
+
+#: Seconds after which a call that waited is asked for once more before it begins.
+_STALE_S = 0.001
 
 _write_progress = struct.Struct("<QQ").pack_into
 
@@ -56,11 +60,13 @@ class PlainEngine(Engine):
         self._progress = _progress_file(progress)
         self._begun = 0
 
-    def run(self) -> None:
-        """Serves until the server sends DRAIN and the last call has ended."""
+    def run(self, arrived: list[list[Any]]) -> None:
+        """Serves the frames that have arrived, and all others until the server sends DRAIN."""
+        for frame in arrived:
+            self.handle(frame)
         while True:
             if self._calls:
-                self._serve(*self._calls.popleft())
+                self._serve_next()
             if self._ready:
                 self._advance(self._ready.popleft())
                 self._receive(wait=False)
@@ -84,7 +90,7 @@ class PlainEngine(Engine):
                 self._receive()
         if CURRENT.get() is not serving:
             CURRENT.set(serving)
-            self._mark(serving)
+            self._mark(serving._id if serving else 0)
         frame: list[Any] = pending.frames.popleft()
         return frame
 
@@ -122,11 +128,20 @@ class PlainEngine(Engine):
             else:
                 self.handle(frame)
 
+    def _serve_next(self) -> None:
+        """Runs the call that has waited longest."""
+        if time.monotonic() - self._calls[0][1]._arrived > _STALE_S:
+            # While the call before it ran, this one may have been cancelled.
+            self._receive(wait=False)
+        if self._calls:
+            self._serve(*self._calls.popleft())
+
     def _serve(self, entry: Entry, call: Call, sent: list[Any]) -> None:
         id = call._id
         self._serving.append(call)
         CURRENT.set(call)
-        self._mark(call)
+        if self._progress is not None:
+            self._mark(id)
         try:
             direct = entry.direct
             result = direct(*sent) if direct else entry.start(sent, call._context[0])
@@ -157,7 +172,7 @@ class PlainEngine(Engine):
         stream.is_running = True
         self._serving.append(call)
         CURRENT.set(call)
-        self._mark(call)
+        self._mark(call._id)
         try:
             data, goes_on = self._next(stream)
         finally:
@@ -208,19 +223,20 @@ class PlainEngine(Engine):
                 return True
         return False
 
-    def _mark(self, call: Call | None) -> None:
-        if self._progress is not None and call is not None:
-            id = call._id
-            self._begun = max(self._begun, id)
+    def _mark(self, id: int) -> None:
+        """Notes that a call runs, before it does."""
+        if id > self._begun:  # noqa: PLR1730: twice as quick as max.
+            self._begun = id
+        if self._progress is not None:
             _write_progress(self._progress, 0, id, self._begun)
 
     def _end(self, call: Call) -> None:
         """Notes that a call does not run any more, before its answer can arrive."""
-        self._serving.pop()
+        serving = self._serving
+        serving.pop()
         CURRENT.set(None)
         if self._progress is not None:
-            outer = self._serving[-1]._id if self._serving else 0
-            _write_progress(self._progress, 0, outer, self._begun)
+            _write_progress(self._progress, 0, serving[-1]._id if serving else 0, self._begun)
         if self._abandoned:
             self.drop_abandoned()
 

@@ -120,8 +120,10 @@ class ThreadsEngine(Engine):
         self._reader = threading.get_ident()
         self._wake_read, self._wake_write = os.pipe()
 
-    def run(self) -> None:
-        """Serves until the server sends DRAIN and the last call has ended."""
+    def run(self, arrived: list[list[Any]]) -> None:
+        """Serves the frames that have arrived, and all others until the server sends DRAIN."""
+        for frame in arrived:
+            self.handle(frame)
         while True:
             if self.draining:
                 if not self._served:

@@ -10,9 +10,10 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import functools
 import pathlib
 import uuid
-from collections.abc import Mapping, MappingView, Sequence
+from collections.abc import Iterable, Mapping, MappingView, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -68,16 +69,11 @@ def pack_reply(id: int, kind: int, reply: object) -> bytes:
 def unpack(data: bytes) -> Any:
     """The value that MessagePack holds. Raises ``ValueError`` when the bytes hold none."""
     try:
-        return msgpack.unpackb(data, ext_hook=_from_extension, strict_map_key=False)
+        return _unpack(data)
     except TypeError:  # A key that is not constant, such as a set: rare, so tried second.
         pass
     try:
-        return msgpack.unpackb(
-            data,
-            ext_hook=_from_extension,
-            strict_map_key=False,
-            object_pairs_hook=lambda pairs: {freeze(key): value for key, value in pairs},
-        )
+        return _unpack(data, object_pairs_hook=_frozen_map)
     except TypeError as error:
         raise ValueError(str(error)) from None
 
@@ -91,6 +87,10 @@ def freeze(key: Any) -> Any:
     if isinstance(key, dict):
         return tuple((name, freeze(value)) for name, value in key.items())
     return key
+
+
+def _frozen_map(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+    return {freeze(key): value for key, value in pairs}
 
 
 # A packer cannot be used again while it packs, and the elements of a tuple are packed within the
@@ -248,6 +248,9 @@ def _from_extension(code: int, data: bytes) -> Any:
     if reader is None:
         raise ValueError(f"there is no value of extension {code}")
     return reader(data)
+
+
+_unpack = functools.partial(msgpack.unpackb, ext_hook=_from_extension, strict_map_key=False)
 
 
 def _read_text_time(read: Any) -> Any:

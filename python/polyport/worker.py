@@ -54,9 +54,7 @@ def main(arguments: list[str]) -> int:
     settings, rest = waiting
     engine = _engine(channel, APPLICATION, settings)
     handler.attach(engine, str(settings.get("log", "info")))
-    for frame in rest:
-        engine.handle(frame)
-    engine.run()
+    engine.run(rest)
     return 0
 
 
