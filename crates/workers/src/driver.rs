@@ -105,10 +105,14 @@ impl Driver {
         // arrives.
         let mut timer = std::pin::pin!(tokio::time::sleep_until(self.ping.next));
         loop {
-            let (writes, due) = {
+            let (writes, broken, due) = {
                 let state = worker.lock();
-                (state.unwritten() > 0, self.due(&state))
+                (state.unwritten() > 0, state.broken, self.due(&state))
             };
+            if broken {
+                self.read_rest();
+                return Why::Closed;
+            }
             let interest =
                 if writes { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
             if let Some(due) = due.filter(|due| *due < timer.deadline() || timer.is_elapsed()) {

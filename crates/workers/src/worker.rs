@@ -1,6 +1,7 @@
 //! A worker as its callers see it: calls go in, answers come out.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -61,6 +62,8 @@ pub(crate) struct State {
     out: Vec<u8>,
     /// Of those bytes, the ones that are written.
     out_written: usize,
+    /// The socket takes nothing any more.
+    pub(crate) broken: bool,
     /// Short answers to what it asked since it last read all.
     unread_answers: u32,
     pub(crate) sent: HashMap<u64, Sent>,
@@ -209,7 +212,7 @@ impl Worker {
     }
 
     fn write_with(&self, state: &mut State, frame: &Frame) -> Result<(), Fault> {
-        if state.ended.is_none() {
+        if state.ended.is_none() && !state.broken {
             frame.encode(&mut state.out, self.message_bytes)?;
             self.flush(state);
         }
@@ -272,8 +275,11 @@ impl Worker {
         while let Some(rest) = state.out.get(written..).filter(|rest| !rest.is_empty()) {
             match self.socket.try_write(rest) {
                 Ok(length) => written += length,
-                // A socket that fails shows it to the driver, which reads it.
-                Err(_) => break,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(_) => {
+                    state.broken = true;
+                    break;
+                }
             }
         }
         let waited = state.out_written > 0 || state.unread_answers > 0;
