@@ -94,7 +94,7 @@ fn param(text: &str) -> Param {
 type Row = (&'static str, &'static str, bool, Body);
 
 fn functions() -> Vec<Row> {
-    let own: [Row; 10] = [
+    let own: [Row; 11] = [
         ("add", "a:int b:int", false, |_, _, v| {
             Ok(Given::Value(Value::Int(int(&v, 0) + int(&v, 1))))
         }),
@@ -125,6 +125,7 @@ fn functions() -> Vec<Row> {
             *sum += int(&v, 0);
             Ok(Given::Value(Value::Int(*sum)))
         }),
+        ("sticky.count", "", true, |_, _, _| Ok(Given::Stream(Box::new((1..).map(Value::Int))))),
         ("sticky.kept", "", false, |worker, _, _| {
             Ok(Given::Value(Value::Int(worker.sums.len().try_into().unwrap_or(-1))))
         }),
@@ -323,7 +324,10 @@ impl Worker {
                 let open = |path: Text| File::options().write(true).open(path.as_str());
                 self.progress = welcome.progress.map(open).transpose().expect("it is there");
             }
-            Frame::Call(call) => self.waiting.push_back(call),
+            Frame::Call(call) => {
+                misbehave::at_arrival(&call);
+                self.waiting.push_back(call);
+            }
             Frame::Done { id, reply } => self.answered(id, Ok(reply)),
             Frame::Fail { id, fault } => self.answered(id, Err(fault)),
             Frame::Cancel { id } => self.cancel(id),

@@ -37,6 +37,7 @@ pub(crate) fn functions() -> Vec<Row> {
             let bytes = vec![b'x'; usize::try_from(int(&v, 0)).unwrap_or(0)];
             Ok(Given::Value(Value::Bytes(bytes.into())))
         }),
+        ("poison", "", false, |_, _, _| Ok(Given::Value(Value::Null))),
         ("misbehave", "how:text name", false, |worker, _, v| misbehave(worker, &v)),
         ("sticky.misbehave", "how:text name", false, |worker, _, v| misbehave(worker, &v)),
         ("overrun", "", true, |worker, _, _| {
@@ -52,6 +53,14 @@ pub(crate) fn functions() -> Vec<Row> {
 
 /// What the application's file asks for before HELLO.
 pub(crate) fn at_start(worker: &mut Worker) {
+    // Of all workers only the first starts.
+    if let Some(path) = worker.app.setting("once") {
+        let first = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
+        match first {
+            Ok(mut file) => drop(writeln!(file, "{}", std::process::id())),
+            Err(_) => std::process::exit(8),
+        }
+    }
     match worker.app.setting("start") {
         Some("silent") => hang(),
         Some("close") => {
@@ -67,6 +76,13 @@ pub(crate) fn at_start(worker: &mut Worker) {
         }
         Some("output") => flood(b"all work and no play\n", 4_000),
         _ => {}
+    }
+}
+
+/// A call that ends the worker before it begins, as one too large for its memory does.
+pub(crate) fn at_arrival(call: &Call) {
+    if call.name == "poison" {
+        std::process::exit(9);
     }
 }
 

@@ -1,12 +1,12 @@
 //! Which worker runs a call, and what becomes of calls whose worker ends.
 
+use std::time::{Duration, Instant};
+
 use polyport_core::{Kind, Ran};
 
 use rustix::process::Signal;
 
-use crate::support::{Rig, is_alive, kill, signal, within};
-
-const NONE: [i64; 0] = [];
+use crate::support::{NONE, Rig, is_alive, kill, quicken, signal, within};
 
 #[tokio::test]
 async fn a_call_is_run_and_answered() {
@@ -63,9 +63,7 @@ async fn a_call_that_had_not_begun_on_a_killed_worker_runs_on_another() {
     let rig = Rig::start("", |_| {}).await;
     let ann = rig.client().await;
     // Functions that were seen to be quick are sent ahead to a worker that still runs another.
-    for n in 0..20 {
-        assert_eq!(ann.int("add", [n, 1]).await.unwrap(), n + 1);
-    }
+    quicken(&ann).await;
     let pid = rig.pid("plain").await;
     signal(pid, Signal::STOP);
     let session = ann.session.clone();
@@ -98,4 +96,90 @@ async fn a_call_that_had_begun_on_a_killed_worker_may_have_run() {
     assert_eq!((fault.kind(), fault.ran()), (Kind::Unavailable, Ran::Maybe));
     assert!(fault.message().contains("signal KILL"), "{fault}");
     assert_eq!(ann.int("add", [3, 4]).await.unwrap(), 7);
+}
+
+#[tokio::test]
+async fn a_call_that_ends_every_worker_before_it_begins_does_not_end_them_all() {
+    let rig = Rig::start("", |_| {}).await;
+    let ann = rig.client().await;
+    let fault = ann.call("poison", NONE).await.unwrap_err();
+    assert_eq!((fault.kind(), fault.ran()), (Kind::Unavailable, Ran::No));
+    assert!(fault.message().contains("exited with status 9"), "{fault}");
+    assert_eq!(ann.int("add", [3, 4]).await.unwrap(), 7);
+    assert!(rig.stats()[0].restarts < 10, "{:?}", rig.stats());
+}
+
+#[tokio::test]
+async fn a_busy_loop_ends_at_its_time_limit_and_the_call_behind_it_runs() {
+    let rig = Rig::start("", |_| {}).await;
+    let (ann, hasty) = (rig.client().await, rig.client_as("hasty").await);
+    quicken(&ann).await;
+    let pid = rig.pid("plain").await;
+    let spinning = hasty.begin("spin", "one");
+    rig.begun("one").await;
+    assert_eq!(ann.int("add", [3, 4]).await.unwrap(), 7);
+    assert_eq!(within(spinning).await.unwrap().unwrap_err().kind(), Kind::Timeout);
+    rig.until("it has ended", || (!is_alive(pid)).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_call_whose_client_has_left_has_a_while_to_end() {
+    let rig = Rig::start("", |config| config.leave_s = Duration::from_millis(200)).await;
+    let ann = rig.client().await;
+    let pid = rig.pid("plain").await;
+    let spinning = ann.begin("spin", "one");
+    rig.begun("one").await;
+    let left = Instant::now();
+    spinning.abort();
+    assert_eq!(ann.int("add", [3, 4]).await.unwrap(), 7);
+    assert!(left.elapsed() >= Duration::from_millis(200));
+    rig.until("it has ended", || (!is_alive(pid)).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_call_within_a_call_has_room_on_the_only_worker() {
+    let rig = Rig::start("", |_| {}).await;
+    let ann = rig.client().await;
+    let pid = i64::from(rig.pid("plain").await);
+    assert_eq!(ann.int("deep", [3]).await.unwrap(), pid);
+    // So that several chains wait for the one worker and for themselves.
+    let sessions: Vec<_> = (0..8).map(|_| ann.session.clone()).collect();
+    let calls = sessions.into_iter().map(|session| {
+        tokio::spawn(async move { session.call("deep", [3].into_iter().collect()).await })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        let value = within(call).await.unwrap().unwrap().into_value(1).await.unwrap();
+        assert_eq!(value.as_int(), Some(pid));
+    }
+}
+
+#[tokio::test]
+async fn a_call_within_a_call_ends_when_that_is_cancelled() {
+    let rig = Rig::start("", |_| {}).await;
+    let ann = rig.client().await;
+    let pid = rig.pid("plain").await;
+    let outer = ann.begin("hold", "one");
+    rig.begun("one").await;
+    let left = Instant::now();
+    outer.abort();
+    assert_eq!(ann.int("add", [3, 4]).await.unwrap(), 7);
+    assert!(left.elapsed() < Duration::from_secs(2));
+    assert_eq!(rig.pid("plain").await, pid);
+}
+
+#[tokio::test]
+async fn a_worker_killed_while_it_waits_for_its_own_call_takes_nobody_along() {
+    let rig = Rig::start("", |config| config.count = Some(2)).await;
+    let ann = rig.client().await;
+    for n in 0..10 {
+        let name = format!("hold {n}");
+        let held = ann.begin("hold", &name);
+        rig.begun(&name).await;
+        let busy = rig.stats().iter().find(|own| own.running == 1).map(|own| own.pid).unwrap();
+        kill(busy);
+        assert_eq!(within(held).await.unwrap().unwrap_err().ran(), Ran::Maybe);
+        ann.int("deep", [2]).await.unwrap();
+    }
+    rig.until("both are there", || (rig.ready("plain").len() == 2).then_some(())).await;
+    assert!(rig.stats().iter().all(|own| own.running == 0), "{:?}", rig.stats());
 }
