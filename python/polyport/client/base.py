@@ -77,7 +77,7 @@ class Name:
             raise AttributeError(part)
         return Name(self._call, f"{self._name}.{part}")
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._call(self._name, args, kwargs)
 
     def __repr__(self) -> str:
