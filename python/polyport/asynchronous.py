@@ -110,11 +110,10 @@ class _Protocol(asyncio.Protocol):
 class AsyncEngine(ThreadsEngine):
     """Runs coroutines on a loop, and plain methods on threads beside it."""
 
-    loop: asyncio.AbstractEventLoop
-    is_finished: asyncio.Future[None]
-
     def __init__(self, channel: Channel, application: Application, pool: Pool) -> None:
         super().__init__(channel, application, pool)
+        self.loop = asyncio.new_event_loop()
+        self.is_finished = self.loop.create_future()
         self._transport: asyncio.Transport | None = None
         self._out: list[bytes] = []
         # Plain methods: those that run, by the chain of their call, and those that wait.
@@ -123,7 +122,6 @@ class AsyncEngine(ThreadsEngine):
 
     def run(self, arrived: list[list[Any]]) -> None:
         """Serves the frames that have arrived, and all others until the server sends DRAIN."""
-        self.loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self.loop)
         main = self.loop.create_task(self._main(arrived))
         while not main.done():
@@ -210,11 +208,11 @@ class AsyncEngine(ThreadsEngine):
         return frame
 
     async def _main(self, arrived: list[list[Any]]) -> None:
-        self.is_finished = self.loop.create_future()
         transport, protocol = await self.loop.create_unix_connection(
             lambda: _Protocol(self), sock=self.channel.socket
         )
         self._transport = transport
+        self._flush()
         for frame in arrived:
             self.handle(frame)
         await self.is_finished
@@ -223,10 +221,12 @@ class AsyncEngine(ThreadsEngine):
         await protocol.is_over
 
     def _flush(self) -> None:
+        if self._transport is None:
+            return  # Records of the log may come before there is a connection.
         with self.channel.lock:
             data = b"".join(self._out)
             self._out.clear()
-        if data and self._transport is not None:
+        if data:
             self._transport.write(data)
 
     def _start_waiting(self) -> None:

@@ -47,7 +47,10 @@ class Channel:
 
     def limit(self, message_bytes: int) -> None:
         """Sets the longest frame."""
-        self._reader.message_bytes = message_bytes
+        try:
+            self._reader.limit(message_bytes)
+        except ProtocolError as error:
+            stop(error)
 
     def feed(self, data: bytes) -> list[list[Any]]:
         """The frames that are complete with what arrived; nothing is the end of the process."""

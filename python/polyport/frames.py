@@ -36,18 +36,24 @@ def frame(body: bytes) -> bytes:
 class Reader:
     """Cuts what arrives into frames."""
 
-    __slots__ = ("_partial", "message_bytes")
+    __slots__ = ("_message_bytes", "_partial")
 
     def __init__(self) -> None:
-        self.message_bytes = 0xFFFF_FFFF  # Until WELCOME says.
+        self._message_bytes = 0xFFFF_FFFF  # Until WELCOME says.
         self._partial = bytearray()
+
+    def limit(self, message_bytes: int) -> None:
+        """Sets how long a frame may be, also for one that has arrived in part."""
+        self._message_bytes = message_bytes
+        if self._partial:
+            self._length(self._partial, 0)
 
     def feed(self, data: bytes) -> list[list[Any]]:
         """Takes what arrived, and gives the frames that are complete."""
         if not self._partial and data[0] == 0xCE:
             # Almost always one whole frame has arrived.
             length = int.from_bytes(data[1:_HEAD_BYTES], "big")
-            if length + _HEAD_BYTES == len(data) and length <= self.message_bytes:
+            if length + _HEAD_BYTES == len(data) and length <= self._message_bytes:
                 return [_array(data[_HEAD_BYTES:])]
         if self._partial:
             self._partial += data
@@ -72,8 +78,8 @@ class Reader:
             raise ProtocolError(f"a frame begins with ce, not {data[at]:02x}")
         # Of a head that has not arrived whole this is less than it will be, and no frame follows.
         length = int.from_bytes(data[at + 1 : at + _HEAD_BYTES], "big")
-        if length > self.message_bytes:
-            raise ProtocolError(f"a frame of {length} bytes; the most is {self.message_bytes}")
+        if length > self._message_bytes:
+            raise ProtocolError(f"a frame of {length} bytes; the most is {self._message_bytes}")
         return length
 
 

@@ -225,8 +225,7 @@ class PlainEngine(Engine):
 
     def _mark(self, id: int) -> None:
         """Notes that a call runs, before it does."""
-        if id > self._begun:  # noqa: PLR1730: twice as quick as max.
-            self._begun = id
+        self._begun = max(self._begun, id)
         if self._progress is not None:
             _write_progress(self._progress, 0, id, self._begun)
 

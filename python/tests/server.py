@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from polyport import frames, values
 from polyport.frames import (
@@ -27,6 +27,9 @@ from polyport.frames import (
     STREAM,
     WELCOME,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 PACKAGE_FOLDER = str(Path(__file__).resolve().parent.parent)
 
@@ -72,7 +75,7 @@ class Worker:
         self._id = 0
         self.hello: dict[str, Any] = self.receive()[1] if start else {}
 
-    def __enter__(self) -> Worker:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -243,14 +243,14 @@ class Thing:
 limit = 3
 async def later(): pass
 """
-    exec(source, module.__dict__)
+    exec(source, module.__dict__)  # noqa: S102
     app.add_module(module)
     assert list(app.entries) == ["add", "later"]
 
 
 def test_a_list_of_public_names_is_followed(app: Application) -> None:
     module = types.ModuleType("shop")
-    exec("__all__ = ['b']\ndef a(): pass\ndef b(): pass\n", module.__dict__)
+    exec("__all__ = ['b']\ndef a(): pass\ndef b(): pass\n", module.__dict__)  # noqa: S102
     app.add_module(module)
     assert list(app.entries) == ["b"]
 

@@ -84,7 +84,7 @@ def test_failures_stay_with_their_call(start: Start) -> None:
         ("raise", "boom!"),
         ("exit", "3"),
         ("object", "cannot be sent"),
-        ("cancelled", ""),
+        ("cancelled", "CancelledError"),
     ):
         with pytest.raises(Failed, match=text) as failed:
             worker.call("fail", how)

@@ -66,7 +66,7 @@ def test_every_kind_of_parameter_is_told() -> None:
         a: int,
         /,
         b: str = "x",
-        c=None,  # type: ignore[no-untyped-def]  # noqa: ANN001
+        c=None,  # type: ignore[no-untyped-def]
         d: Any = marker,
         e: int = None,  # type: ignore[assignment]  # noqa: RUF013
         *rest: int,
@@ -110,7 +110,7 @@ class Colour(enum.Enum):
     ],
 )
 def test_a_default_is_told_if_the_server_gives_back_the_same(default: Any, told: Any) -> None:
-    def f(a=default): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def f(a=default): ...  # type: ignore[no-untyped-def]
 
     assert signature(f)[0] == [{"name": "a"} | told]
 
@@ -152,7 +152,7 @@ def call(function: Callable[..., Any], sent: list[Any]) -> Any:
 def test_elements_become_the_arguments_of_any_function() -> None:
     marker = object()
 
-    def f(a, b=marker, *rest, c=marker, **more):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN003, ANN202
+    def f(a, b=marker, *rest, c=marker, **more):  # type: ignore[no-untyped-def]
         return a, b is marker, rest, c is marker, more
 
     assert call(f, [1, ABSENT, [], ABSENT, {}]) == (1, True, (), True, {})
@@ -192,7 +192,7 @@ def test_arguments_are_what_the_hint_says() -> None:
     ],
 )
 def test_a_time_of_another_kind_is_refused(hint: Any, value: Any) -> None:
-    def f(when): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def f(when): ...  # type: ignore[no-untyped-def]
 
     f.__annotations__["when"] = hint
     with pytest.raises(Refused, match="argument 'when'") as refused:

@@ -30,10 +30,14 @@ def test_frames_come_out_however_the_bytes_are_split() -> None:
 
 def test_a_frame_over_the_limit_is_refused_by_its_head() -> None:
     reader = Reader()
-    reader.message_bytes = 100
+    reader.limit(100)
     assert reader.feed(frame(pack([9, b"x" * 90]))) == [[9, b"x" * 90]]
     with pytest.raises(ProtocolError, match="101 bytes"):
         reader.feed(b"\xce\0\0\0\x65")
+    reader = Reader()
+    assert reader.feed(b"\xce\0\0\0\x65x") == []
+    with pytest.raises(ProtocolError, match="101 bytes"):
+        reader.limit(100)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +67,7 @@ def test_changed_bytes_give_frames_or_an_error_and_nothing_else() -> None:
         for _ in range(chance.randrange(1, 5)):
             data[chance.randrange(len(data))] = chance.randrange(256)
         reader = Reader()
-        reader.message_bytes = 1 << 20
+        reader.limit(1 << 20)
         at = chance.randrange(1, len(data))
         try:
             arrays = reader.feed(bytes(data[:at])) + reader.feed(bytes(data[at:]))
