@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import re
@@ -160,12 +161,16 @@ class Application:
         self.entries: dict[str, Entry] = {}
         self.pools: dict[str, Pool] = {}
         self.holders: list[tuple[Pool, Holder]] = []
+        #: The loop that coroutines run on, where it is not to be a new one.
+        self.loop: asyncio.AbstractEventLoop | None = None
 
-    def add_function(self, function: Callable[..., Any], options: Options) -> None:
-        """Serves a function."""
+    def add_function(
+        self, function: Callable[..., Any], options: Options, pool: Pool | None = None
+    ) -> None:
+        """Serves a function, in the pool that its options ask for unless another is given."""
         name = options.name or _own_name(function)
-        entry = _entry(name, function, options, self._function_pool(function, options))
-        self._add(entry)
+        pool = pool or self._function_pool(function, options)
+        self._add(_entry(name, function, options, pool))
 
     def add_object(
         self,

@@ -112,7 +112,7 @@ class AsyncEngine(ThreadsEngine):
 
     def __init__(self, channel: Channel, application: Application, pool: Pool) -> None:
         super().__init__(channel, application, pool)
-        self.loop = asyncio.new_event_loop()
+        self.loop = self.application.loop or asyncio.new_event_loop()
         self.is_finished = self.loop.create_future()
         self._transport: asyncio.Transport | None = None
         self._out: list[bytes] = []
@@ -213,6 +213,8 @@ class AsyncEngine(ThreadsEngine):
         )
         self._transport = transport
         self._flush()
+        # Here, since an object may need the running loop to be made.
+        self.application.prepare(self.pool)
         for frame in arrived:
             self.handle(frame)
         await self.is_finished

@@ -23,6 +23,9 @@ _LEVELS = {
     "trace": 1,
 }
 
+_FORKED = logging.StreamHandler()
+_FORKED.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -52,6 +55,10 @@ class Handler(logging.Handler):
         """Sends one record."""
         if self._engine is None:
             self._early.append(record)
+            return
+        if not self._engine.channel.is_open:
+            # A forked process has no socket; the lines of its standard error are logged as well.
+            _FORKED.handle(record)
             return
         try:
             self._engine.log(

@@ -122,6 +122,7 @@ class ThreadsEngine(Engine):
 
     def run(self, arrived: list[list[Any]]) -> None:
         """Serves the frames that have arrived, and all others until the server sends DRAIN."""
+        self.application.prepare(self.pool)
         for frame in arrived:
             self.handle(frame)
         while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import importlib.util
 import logging
@@ -35,11 +36,12 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(_USAGE)
         return 2
     try:
-        channel = Channel(_take_socket())
+        channel = Channel(take_socket())
     except OSError as error:
         sys.stderr.write(f"{_USAGE}({error})\n")
         return 2
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    sys.argv = arguments  # As for `python app.py`.
     handler = Handler()
     logging.getLogger().addHandler(handler)
     try:
@@ -47,6 +49,9 @@ def main(arguments: list[str]) -> int:
     except BaseException as error:
         _send(channel, [HELLO, {"error": _load_fault(error, arguments[0]), "files": _files()}])
         return 1
+    # What is loaded stays, so that no collection need look at it again.
+    gc.collect()
+    gc.freeze()
     _send(channel, [HELLO, hello(APPLICATION)])
     waiting = _welcome(channel)
     if waiting is None:
@@ -85,7 +90,7 @@ def hello(application: Application) -> dict[str, Any]:
     }
 
 
-def _take_socket() -> socket.socket:
+def take_socket() -> socket.socket:
     """Moves the socket away from standard input, where functions find nothing instead."""
     taken = socket.socket(fileno=os.dup(0))
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -175,7 +180,6 @@ def _engine(channel: Channel, application: Application, settings: dict[str, Any]
     pool = pools.get(settings.get("pool", ""))
     if pool is None:
         stop(ProtocolError(f"there is no pool {settings.get('pool')!r}"))
-    application.prepare(pool)
     engine: Engine
     if pool.engine == "plain":
         engine = PlainEngine(channel, application, pool, settings.get("progress"))

@@ -32,6 +32,13 @@ APP = """
             thread = threading.Thread(target=log.warning, args=("from a thread",))
             thread.start(); thread.join()
         if how == "print": print("printed"); print("to error", file=sys.stderr)
+        if how == "fork":
+            import os
+            pid = os.fork()
+            if pid == 0:
+                log.warning("from a child")
+                os._exit(0)
+            os.waitpid(pid, 0)
         if how == "basic":
             logging.basicConfig(level=logging.DEBUG, stream=sys.stdout)
             log.warning("once")
@@ -115,6 +122,16 @@ def test_the_usual_set_up_of_logging_does_not_double_records(start: Start) -> No
     assert [log[3] for log in records(worker, "say", "basic")] == ["once"]
     assert worker.drain() == 0
     assert "once" not in worker.output()[0]
+
+
+@ENGINES
+def test_records_of_a_forked_process_go_to_standard_error(
+    start: Start, pool: str, name: str
+) -> None:
+    worker = start(APP, pool)
+    assert records(worker, name, "fork") == []
+    assert worker.drain() == 0
+    assert worker.output()[1] == "WARNING shop.stock: from a child\n"
 
 
 def test_what_is_printed_goes_to_the_standard_streams_at_once(start: Start) -> None:

@@ -171,6 +171,17 @@ def test_methods_can_be_served_without_a_name_before_them(start: Start) -> None:
     assert time.monotonic() - began < 5
 
 
+def test_an_object_with_coroutines_is_made_where_its_loop_runs(start: Start) -> None:
+    source = """
+        import asyncio, polyport
+        @polyport.object
+        class Session:
+            def __init__(self): self._loop = asyncio.get_running_loop()
+            async def same(self): return self._loop is asyncio.get_running_loop()
+    """
+    assert start(source, "session").call("session.same") is True
+
+
 def test_an_object_whose_making_fails_says_so_and_ends(start: Start) -> None:
     source = """
         import polyport
