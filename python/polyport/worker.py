@@ -47,20 +47,30 @@ def main(arguments: list[str]) -> int:
     try:
         load(arguments[0], APPLICATION)
     except BaseException as error:
-        _send(channel, [HELLO, {"error": _load_fault(error, arguments[0]), "files": _files()}])
+        refuse(channel, error, arguments[0])
         return 1
+    serve(channel, handler, APPLICATION)
+    return 0
+
+
+def refuse(channel: Channel, error: BaseException, app: str) -> None:
+    """Tells the server why there is nothing to serve."""
+    _send(channel, [HELLO, {"error": _load_fault(error, app), "files": _files()}])
+
+
+def serve(channel: Channel, handler: Handler, application: Application) -> None:
+    """Tells the server what there is, and serves it until the server wants no more."""
     # What is loaded stays, so that no collection need look at it again.
     gc.collect()
     gc.freeze()
-    _send(channel, [HELLO, hello(APPLICATION)])
+    _send(channel, [HELLO, hello(application)])
     waiting = _welcome(channel)
     if waiting is None:
-        return 0
+        return
     settings, rest = waiting
-    engine = _engine(channel, APPLICATION, settings)
+    engine = _engine(channel, application, settings)
     handler.attach(engine, str(settings.get("log", "info")))
     engine.run(rest)
-    return 0
 
 
 def load(app: str, application: Application) -> types.ModuleType:
