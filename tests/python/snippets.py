@@ -154,7 +154,7 @@ class Reader:
 def fits(wanted, written):
     """Whether a command wrote what the page shows."""
     parts = (re.escape(line).replace("…", ".*") for line in wanted.strip().splitlines())
-    pattern = "\n".join(r"(?:.*\n?)*?" if part == ".*" else part for part in parts)
+    pattern = "\n".join("(?s:.*)" if part == ".*" else part for part in parts)
     lines = (line.rstrip() for line in written.strip().splitlines())
     return re.fullmatch(pattern, "\n".join(lines)) is not None
 

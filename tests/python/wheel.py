@@ -147,7 +147,7 @@ with tempfile.TemporaryDirectory() as made:
     # knows nothing of the package.
     def runs_in_its_environment(words, **environment):
         executable, prefix, package = places(FOLDER, words, **environment)
-        same([Path(executable).parent, prefix], [Path(sys.executable).parent, sys.prefix])
+        same([os.path.dirname(executable), prefix], [os.path.abspath(SCRIPTS), sys.prefix])
         assert package.startswith(sys.prefix), package
 
     @check("serve.runs_the_python_of_the_environment_it_is_installed_in")
