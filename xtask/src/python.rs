@@ -121,7 +121,7 @@ fn add_user(installed: &Installed, data: &Path) -> anyhow::Result<()> {
 /// The pages whose snippets are run as they stand.
 fn guide(installed: &Installed) -> anyhow::Result<Tally> {
     let mut tally = Tally::default();
-    for page in ["docs/guide/python.md", "README.md"] {
+    for page in ["docs/guide/python.md", "docs/guide/python-client.md", "README.md"] {
         say(&format!("snippets of {page}"));
         let mut command = limited();
         command.arg(&installed.python).arg(scripts().join("snippets.py"));

@@ -41,7 +41,7 @@ class Address:
 
 
 def parse(
-    url: str,
+    url: str | None,
     *,
     user: str | None = None,
     password: str | None = None,
@@ -50,6 +50,8 @@ def parse(
     tls: ssl.SSLContext | None = None,
 ) -> Address:
     """Reads an address. Raises ``ValueError`` when it is none."""
+    if url is None:
+        url = os.environ.get("POLYPORT_URL", f"http://localhost:{PORT}")
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in ("http", "https", "http+unix"):
         raise ValueError(f"an address begins with http://, https:// or http+unix://, not {url!r}")

@@ -43,7 +43,7 @@ class AsyncClient(base.Base):
 
     def __init__(
         self,
-        url: str = "http://localhost:8308",
+        url: str | None = None,
         *,
         user: str | None = None,
         password: str | None = None,

@@ -29,7 +29,8 @@ class Client(base.Base):
     """A server, as a program calls its functions. Threads may share one.
 
     ``url`` is ``http://host:port``, with ``user:password@`` before the host or not, ``https://`` for
-    TLS, or ``http+unix:///run/polyport.sock``. ``token`` logs in instead of a user; ``ca`` is a file
+    TLS, or ``http+unix:///run/polyport.sock``. Without it the environment's ``POLYPORT_URL`` says
+    where the server is, and without that it is on this machine, at its usual port. ``token`` logs in instead of a user; ``ca`` is a file
     of certificates to trust instead of the system's, ``tls`` a context with more than that.
     ``timeout`` is how many seconds a call may take where it does not say itself.
 
@@ -38,7 +39,7 @@ class Client(base.Base):
 
     def __init__(
         self,
-        url: str = "http://localhost:8308",
+        url: str | None = None,
         *,
         user: str | None = None,
         password: str | None = None,
@@ -262,6 +263,9 @@ class _Pool:
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
+
+    def __del__(self) -> None:
+        self.close()
 
     def _take(self) -> _Connection | None:
         if self._process != os.getpid():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 from serving import Server
@@ -12,6 +13,17 @@ from serving import Server
 import polyport
 from polyport.client import AsyncClient, Client
 from polyport.client.address import Address, parse
+
+
+def added(url: str, **keywords: Any) -> int:
+    """Three and four, by a coroutine."""
+
+    async def main() -> int:
+        async with AsyncClient(url, token="t0ken", **keywords) as client:
+            result: int = await client.math.add(3, 4)
+            return result
+
+    return asyncio.run(main())
 
 
 def test_an_address_says_all_or_little() -> None:
@@ -51,6 +63,13 @@ def test_what_is_no_address_is_refused(url: str, keywords: dict[str, str], why: 
         Client(url, **keywords)  # type: ignore[arg-type]
 
 
+def test_without_an_address_the_environment_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("POLYPORT_URL", raising=False)
+    assert repr(Client()) == "<Client of http://localhost:8308>"
+    monkeypatch.setenv("POLYPORT_URL", "http://ann:pw@elsewhere:1")
+    assert repr(AsyncClient()) == "<AsyncClient of http://elsewhere:1>"
+
+
 def test_a_token_and_a_user_log_in(server: Server) -> None:
     url = f"http://localhost:{server.port}"
     assert Client(url, token="t0ken").math.add(3, 4) == 7
@@ -64,7 +83,7 @@ def test_a_unix_socket_is_spoken_to(server: Server, tmp_path: Path) -> None:
         with Client(url, token="t0ken") as client:
             assert client.math.add(3, 4) == 7
             assert list(client.stream("math.count", 2)) == [0, 1]
-        assert asyncio.run(AsyncClient(url, token="t0ken").math.add(3, 4)) == 7
+        assert added(url) == 7
 
 
 def test_tls_needs_a_certificate_that_is_trusted(server: Server) -> None:
@@ -79,8 +98,7 @@ def test_tls_needs_a_certificate_that_is_trusted(server: Server) -> None:
             assert client.math.add(3, 4) == 7
         assert list(client.stream("math.count", 2)) == [0, 1]
         assert len(client._pool._idle) == 1
-    trusting = AsyncClient(url, token="t0ken", ca=certificates[0])
-    assert asyncio.run(trusting.math.add(3, 4)) == 7
+    assert added(url, ca=certificates[0]) == 7
     careless = ssl.create_default_context()
     careless.check_hostname = False
     careless.verify_mode = ssl.CERT_NONE
@@ -88,7 +106,7 @@ def test_tls_needs_a_certificate_that_is_trusted(server: Server) -> None:
 
     for attempt in (
         lambda: Client(url, token="t0ken").math.add(3, 4),
-        lambda: asyncio.run(AsyncClient(url, token="t0ken").math.add(3, 4)),
+        lambda: added(url),
         lambda: Client(f"https://localhost:{server.port}", token="t0ken").math.add(3, 4),
     ):
         with pytest.raises(polyport.Unavailable, match="is not reached") as caught:
