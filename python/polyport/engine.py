@@ -30,6 +30,7 @@ from polyport.frames import (
     ProtocolError,
 )
 from polyport.outgoing import Pending, Stream
+from polyport.results import to_columns
 
 #: Bytes that are read from the socket at once.
 _READ_BYTES = 64 * 1024
@@ -201,10 +202,10 @@ class Engine:
     def find(self, frame: list[Any]) -> tuple[Entry, Call, list[Any]]:
         """What a CALL is for: the function, the call, and the elements of its arguments."""
         id, name, sent, context = frame[1], frame[2], frame[3], frame[5]
-        if type(id) is not int or type(sent) is not list or type(context) is not list:
-            stop(ProtocolError("a CALL whose elements are of other types"))
-        if len(context) < 7:
-            stop(ProtocolError(f"the context of a CALL has {len(context)} elements"))
+        if type(sent) is not list or type(context) is not list or len(context) < 7:
+            stop(ProtocolError("a CALL without an array of arguments, or without its context"))
+        if type(context[0]) is not int or type(context[5]) is not int:
+            stop(ProtocolError("a CALL whose session or chain is no integer"))
         entry = self._table.get(name) if type(name) is str else None
         return entry or self._unknown(name), Call(id, context, self), sent
 
@@ -302,7 +303,11 @@ class Engine:
         if frame[0] == DONE:
             return frame[2]
         if frame[0] == STREAM:
-            return stream(self, pending, frame[2])
+            try:
+                columns = to_columns(frame[2] or ())
+            except (TypeError, ValueError) as error:
+                stop(ProtocolError(str(error)))
+            return stream(self, pending, columns)
         if frame[0] == FAIL:
             raise faults.from_wire(frame[2])
         stop(ProtocolError("an ITEM before its STREAM"))

@@ -90,10 +90,17 @@ def _array(body: bytes) -> list[Any]:
         raise ProtocolError(f"a frame cannot be read: {error}") from None
     if type(array) is not list or not array or type(array[0]) is not int:
         raise ProtocolError("a frame is an array that begins with its kind")
-    if len(array) < _LENGTHS.get(array[0], 1):
-        raise ProtocolError(f"a frame of kind {array[0]} has {len(array)} elements")
+    kind = array[0]
+    if len(array) < _LENGTHS.get(kind, 1):
+        raise ProtocolError(f"a frame of kind {kind} has {len(array)} elements")
+    if kind in _NUMBERED and type(array[1]) is not int:
+        raise ProtocolError(f"a frame of kind {kind} begins with {array[1]!r}, and not a number")
+    if kind == CREDIT and (type(array[2]) is not int or array[2] < 0):
+        raise ProtocolError(f"no credit: {array[2]!r}")
     return array
 
+
+_NUMBERED = frozenset((CALL, STREAM, ITEM, DONE, FAIL, CANCEL, CREDIT, LEAVE))
 
 _LENGTHS = {
     HELLO: 2,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from polyport import faults
 from polyport.frames import CANCEL, CREDIT, DONE, FIRST_CREDIT, ITEM
-from polyport.results import Column, to_columns
+from polyport.results import Column
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -73,8 +73,8 @@ class _Stream:
     #: The declared columns of the items, empty when there are none.
     columns: list[Column]
 
-    def __init__(self, engine: Engine, pending: Any, columns: Any) -> None:
-        self.columns = to_columns(columns or ())
+    def __init__(self, engine: Engine, pending: Any, columns: list[Column]) -> None:
+        self.columns = columns
         self._engine = engine
         self._pending = pending
         self._taken = 0

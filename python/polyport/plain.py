@@ -21,7 +21,7 @@ from polyport.context import CURRENT, Call
 from polyport.engine import Channel, Engine, close_quietly
 from polyport.frames import CALL, DONE, FIRST_CREDIT, ITEM, STREAM
 
-#: Seconds after which a call that waited is asked for once more before it begins.
+#: Seconds after which the socket is looked at again before something else begins.
 _STALE_S = 0.001
 
 _write_progress = struct.Struct("<QQ").pack_into
@@ -59,6 +59,7 @@ class PlainEngine(Engine):
         self._ready: collections.deque[_Stream] = collections.deque()
         self._progress = _progress_file(progress)
         self._begun = 0
+        self._received_at = 0.0
 
     def run(self, arrived: list[list[Any]]) -> None:
         """Serves the frames that have arrived, and all others until the server sends DRAIN."""
@@ -70,7 +71,8 @@ class PlainEngine(Engine):
                 self._serve_next()
             if self._ready:
                 self._advance(self._ready.popleft())
-                self._receive(wait=False)
+                if time.monotonic() - self._received_at > _STALE_S:
+                    self._receive(wait=False)
             elif not self._calls:
                 if self.draining and not self._streams:
                     return
@@ -123,7 +125,9 @@ class PlainEngine(Engine):
             self._make_ready(stream)
 
     def _receive(self, wait: bool = True) -> None:
-        for frame in self.channel.receive(wait):
+        arrived = self.channel.receive(wait)
+        self._received_at = time.monotonic()
+        for frame in arrived:
             if frame[0] == CALL:
                 self._calls.append(self.find(frame))
             else:
@@ -131,7 +135,7 @@ class PlainEngine(Engine):
 
     def _serve_next(self) -> None:
         """Runs the call that has waited longest."""
-        if time.monotonic() - self._calls[0][1]._arrived > _STALE_S:
+        if time.monotonic() - self._received_at > _STALE_S:
             # While the call before it ran, this one may have been cancelled.
             self._receive(wait=False)
         if self._calls:

@@ -29,6 +29,10 @@ _INTEGER_BYTES = 64 * 1024
 _DECIMAL_DIGITS = 4300
 
 
+# An extension made without the checks of its class, which cost more than packing it.
+_extension = functools.partial(tuple.__new__, msgpack.ExtType)
+
+
 class Absent:
     """The type of :data:`ABSENT`."""
 
@@ -103,9 +107,9 @@ _KEPT_BYTES = 1 << 20
 
 def _reply(reply: object) -> object:
     if type(reply) is Rows:
-        return msgpack.ExtType(_TABLE, pack([columns_on_wire(reply.columns), reply.rows]))
+        return _extension((_TABLE, pack([columns_on_wire(reply.columns), reply.rows])))
     if type(reply) is Many:
-        return msgpack.ExtType(_MANY, pack([_reply(each) for each in reply.replies]))
+        return _extension((_MANY, pack([_reply(each) for each in reply.replies])))
     return reply
 
 
@@ -148,11 +152,11 @@ def _type_name(kind: type) -> str:
 
 
 def _tuple(value: tuple[Any, ...]) -> Any:
-    return msgpack.ExtType(_TUPLE, pack(list(value)))
+    return _extension((_TUPLE, pack(list(value))))
 
 
 def _set(value: AbstractSet[Any]) -> Any:
-    return msgpack.ExtType(_SET, pack(list(value)))
+    return _extension((_SET, pack(list(value))))
 
 
 def _integer(value: int) -> Any:
@@ -162,28 +166,28 @@ def _integer(value: int) -> Any:
     length = value.bit_length() // 8 + 1
     if length > _INTEGER_BYTES:
         raise ValueError(f"an integer of {length} bytes cannot be sent")
-    return msgpack.ExtType(_INTEGER, value.to_bytes(length, "big", signed=True))
+    return _extension((_INTEGER, value.to_bytes(length, "big", signed=True)))
 
 
 def _decimal(value: decimal.Decimal) -> Any:
     if not value.is_finite():
         return float(value)
-    if max(abs(value.adjusted()), len(value.as_tuple().digits)) > _DECIMAL_DIGITS:
+    text = str(value)
+    if "E" in text and abs(value.adjusted()) <= _DECIMAL_DIGITS:
+        text = format(value, "f")
+    if len(text) > _DECIMAL_DIGITS or "E" in text:
         raise ValueError(f"a decimal of more than {_DECIMAL_DIGITS} digits cannot be sent")
-    text = format(value, "f")
-    if len(text) > _DECIMAL_DIGITS:
-        raise ValueError(f"a decimal of more than {_DECIMAL_DIGITS} digits cannot be sent")
-    return msgpack.ExtType(_DECIMAL, text.encode())
+    return _extension((_DECIMAL, text.encode()))
 
 
 def _datetime(value: datetime.datetime) -> Any:
     if value.tzinfo is not None:
         value = value.astimezone(datetime.timezone.utc).replace(tzinfo=None)
-    return msgpack.ExtType(_DATETIME, value.isoformat(" ").encode())
+    return _extension((_DATETIME, value.isoformat(" ").encode()))
 
 
 def _date(value: datetime.date) -> Any:
-    return msgpack.ExtType(_DATE, value.isoformat().encode())
+    return _extension((_DATE, value.isoformat().encode()))
 
 
 def _time(value: datetime.time) -> Any:
@@ -197,11 +201,11 @@ def _span(value: datetime.timedelta) -> Any:
     seconds, micros = divmod(abs(micros), 1_000_000)
     sign = -1 if value < datetime.timedelta(0) else 1
     data = (sign * seconds).to_bytes(8, "big", signed=True)
-    return msgpack.ExtType(_SPAN, data + (sign * micros * 1000).to_bytes(4, "big", signed=True))
+    return _extension((_SPAN, data + (sign * micros * 1000).to_bytes(4, "big", signed=True)))
 
 
 def _foreign(value: Foreign) -> Any:
-    return msgpack.ExtType(_FOREIGN, pack([value.dialect, value.data]))
+    return _extension((_FOREIGN, pack([value.dialect, value.data])))
 
 
 _EXTENDED: dict[type, Any] = {
@@ -216,7 +220,7 @@ _EXTENDED: dict[type, Any] = {
     datetime.timedelta: _span,
     uuid.UUID: str,
     Foreign: _foreign,
-    Absent: lambda value: msgpack.ExtType(_ABSENT, b""),
+    Absent: lambda value: _extension((_ABSENT, b"")),
 }
 
 # In this order: a moment is also a date, and the keys of a map are also a set.

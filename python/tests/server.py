@@ -10,6 +10,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polyport
 from polyport import frames, values
 from polyport.frames import (
     CALL,
@@ -31,7 +32,8 @@ from polyport.frames import (
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-PACKAGE_FOLDER = str(Path(__file__).resolve().parent.parent)
+#: Of the package that is tested, which may be an installed one.
+PACKAGE_FOLDER = str(Path(polyport.__file__).resolve().parent.parent)
 
 #: Seconds after which a worker that says nothing fails the test.
 PATIENCE_S = 20

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import random
 import struct
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -298,3 +300,90 @@ def test_a_drained_worker_finishes_what_it_has(start: Start) -> None:
     worker.send([CREDIT, stream, 5])
     assert [worker.receive()[0] for _ in range(3)] == [ITEM, ITEM, DONE]
     assert worker.status() == 0
+
+
+class Stopped(Exception):
+    """The process would have ended."""
+
+
+def test_changed_sessions_end_the_worker_or_are_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from polyport import engine, frames, values
+    from polyport.application import Application, Options
+    from polyport.plain import PlainEngine
+
+    def end(*_: Any) -> None:
+        raise Stopped
+
+    monkeypatch.setattr(engine, "stop", end)
+    monkeypatch.setattr(engine, "leave", end)
+    application = Application()
+
+    def add(a: Any, b: Any = object()) -> Any:  # noqa: B008
+        return a + b
+
+    def numbers(n: Any) -> Any:
+        yield from range(n)
+
+    def nested(name: Any, *args: Any) -> Any:
+        return polyport.call(name, *args)
+
+    for function in (add, numbers, nested):
+        application.add_function(function, Options())
+    context = [7, "ann", "mysql", "127.0.0.1:1", None, 9, 0]
+    arrays = [
+        [2, 1, "add", [1, values.ABSENT], None, context],
+        [2, 2, "numbers", [30], None, context],
+        [2, 3, "nested", ["x", [1]], None, context],
+        [2, 4, "add", [3, 4], None, context],
+        [3, 1, ["a", ["b", "int"]]],
+        [4, 1, 5],
+        [8, 2, 20],
+        [7, 2],
+        [6, 1, {"kind": "raised", "message": "x"}],
+        [9, 1],
+        [13, 7],
+        [11],
+    ]
+    good = b"".join(frames.frame(values.pack(array)) for array in arrays)
+    chance = random.Random(23)
+    for _ in range(10_000):
+        data = bytearray(good)
+        for _ in range(chance.randrange(4)):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        channel = Canned(bytes(data), chance.randrange(1, len(data)))
+        served = PlainEngine(channel, application, application.pools["plain"], None)  # type: ignore[arg-type]
+        try:
+            served.run([])
+        except Stopped:
+            pass
+
+
+class Canned:
+    """A channel whose bytes are all there, in two pieces."""
+
+    is_open = True
+
+    def __init__(self, data: bytes, at: int) -> None:
+        from polyport import frames
+
+        self.lock = threading.Lock()
+        self._pieces = [data[:at], data[at:]]
+        self._reader = frames.Reader()
+        self._reader.limit(1 << 20)
+
+    def receive(self, wait: bool = True) -> list[list[Any]]:
+        from polyport import frames
+
+        if not self._pieces:
+            raise Stopped
+        try:
+            return self._reader.feed(self._pieces.pop(0))
+        except frames.ProtocolError:
+            raise Stopped from None
+
+    def send(self, data: bytes) -> None:
+        pass
+
+    send_locked = send
