@@ -7,7 +7,7 @@ Clients of pymprpc then connect to tcp://admin:admin@127.0.0.1:5000, as before.
 
 import asyncio
 
-from polyport.compat.pymprpc import SimpleMprpcServer
+from polyport.compat.pymprpc.server import SimpleMprpcServer
 
 
 class MyMPRPCServer(SimpleMprpcServer):
