@@ -151,6 +151,8 @@ class AsyncStream:
         call, self._begin = self._begin, None
         if call is None:
             return
+        # The time begins with the call, not with this object.
+        call.limit = self._limit = self._limit.anew()
 
         async def begin() -> _Connection:
             connection, head = await self._pool.ask(call)

@@ -41,9 +41,14 @@ class Limit:
     """Until when an answer is waited for."""
 
     def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
         self._at: float | None = None
         if seconds is not None and seconds != math.inf:
             self._at = time.monotonic() + check_seconds(seconds)
+
+    def anew(self) -> Limit:
+        """As much time again, from now on."""
+        return Limit(self._seconds)
 
     def left(self) -> float | None:
         """Seconds until then, at least 0; ``None`` is for ever."""

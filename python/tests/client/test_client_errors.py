@@ -161,6 +161,15 @@ def test_a_stream_ends_at_its_deadline(server: Server, kind: str, told: Any) -> 
     told("stopped")
 
 
+def test_the_time_of_a_stream_begins_when_it_does(server: Server) -> None:
+    async def work(client: AsyncClient) -> list[int]:
+        stream = client.stream("math.count", 2, timeout=0.5)
+        await asyncio.sleep(0.6)
+        return [item async for item in stream]
+
+    assert run(server.url(), work) == [0, 1]
+
+
 @both
 def test_no_time_at_all_is_no_call(server: Server, kind: str, tmp_path: Path) -> None:
     with pytest.raises(polyport.Timeout) as caught:
