@@ -186,7 +186,7 @@ def from_wire(fault: Any) -> Fault:
     """The exception for a fault as frames hold it."""
     if not isinstance(fault, dict):
         return Internal(f"a fault that is none: {fault!r}")
-    kind = _BY_KIND.get(str(fault.get("kind")), Internal)
+    kind = _BY_KIND.get(str(fault.get("kind")), Raised)
     attributes = fault.get("attributes")
     errno = fault.get("errno")
     return kind(
