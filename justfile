@@ -12,6 +12,18 @@ test:
 conform *words:
     cargo xtask conform {{words}}
 
+# The wheel, into target/wheels.
+wheel:
+    cargo xtask wheel
+
+# The wheel, installed, with examples/python/tour.py served and called.
+tour:
+    cargo xtask tour
+
+# Every test of what is in Python.
+python:
+    cargo xtask python
+
 # Fuzz one protocol, or all, for so many seconds each.
 fuzz target="" seconds="60":
     cargo xtask fuzz "{{target}}" {{seconds}}

@@ -44,6 +44,7 @@ pub(crate) fn run(wheel: &Path) -> anyhow::Result<Tally> {
     let installed = Installed::new(&tools::usual_python()?, "wheel", wheel)?;
     tally += holds(&installed, wheel)?;
     tally += tour(&installed)?;
+    tally += compat(&installed)?;
     tally += guide(&installed)?;
     Ok(tally)
 }
@@ -102,6 +103,15 @@ fn tour(installed: &Installed) -> anyhow::Result<Tally> {
     let mut tally = tally::count(&mut command, tally::client_line)?;
     tally.note(ends_well(server)?);
     Ok(tally)
+}
+
+/// The server programs of other frameworks, with these frameworks' clients.
+fn compat(installed: &Installed) -> anyhow::Result<Tally> {
+    let python = tools::venv("tour", &scripts().join("requirements-tour.txt"))?;
+    say("programs of pymysqlrpc and pymprpc");
+    let mut command = limited();
+    command.arg(python).arg(scripts().join("compat.py")).arg(&installed.python);
+    tally::count(&mut command, tally::client_line)
 }
 
 /// Adds the user whom the clients of an example log in as.
