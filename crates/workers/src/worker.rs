@@ -30,7 +30,7 @@ const UNREAD_BYTES: usize = 1 << 20;
 /// Short answers that a worker has not read, above which it is ended: it asks and does not listen.
 const UNREAD_ANSWERS: u32 = 10_000;
 
-/// How long a call may take to stop once its time is over.
+/// How long a call that runs alone may take to stop once its time is over.
 const STOP: Duration = Duration::from_millis(100);
 
 /// A worker that has said what it can do and been welcomed.
@@ -329,7 +329,9 @@ impl Worker {
     /// more than the time, so there only the call's own limit counts.
     pub(crate) fn patience(&self, call: &Call) -> Option<Instant> {
         let now = Instant::now();
-        let limit = call.deadline().map(|at| at.max(now) + STOP);
+        // Replacing a worker for one call would cost those that run beside it.
+        let stop = if self.concurrency > 1 { self.leave } else { STOP };
+        let limit = call.deadline().map(|at| at.max(now) + stop);
         match self.has_state {
             true => limit,
             false => Some(limit.map_or(now + self.leave, |at| at.min(now + self.leave))),
