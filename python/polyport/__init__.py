@@ -11,8 +11,8 @@ for MySQL, MessagePack-RPC and HTTP clients::
         return a + b
 """
 
-from polyport.application import function, object, register, skip
 from polyport.context import Call, acall, call, current, within
+from polyport.decorators import function, object, register, skip
 from polyport.faults import (
     BadArguments,
     BadType,

@@ -7,20 +7,17 @@ import functools
 import inspect
 import re
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal
 
 from polyport import describe
 from polyport.faults import Refused
-from polyport.results import Column, ColumnLike, columns_on_wire, to_columns
+from polyport.results import Column, columns_on_wire
 
 Mode = Literal["shared", "connection", "call"]
 Style = Literal["plain", "generator", "coroutine", "async generator"]
 Engine = Literal["plain", "threads", "async"]
-
-F = TypeVar("F", bound=Callable[..., Any])
-C = TypeVar("C", bound=type)
 
 #: Calls that one worker runs at once where nothing blocks it.
 CONCURRENCY = 100
@@ -205,7 +202,7 @@ class Application:
         for name, thing in list(vars(module).items()):
             public = name in listed if listed is not None else not name.startswith("_")
             own = inspect.isfunction(thing) and thing.__module__ == module.__name__
-            if public and own and not getattr(thing, _SKIPPED, False):
+            if public and own and not getattr(thing, SKIPPED, False):
                 self.add_function(thing, Options(name=name))
 
     def prepare(self, pool: Pool) -> None:
@@ -243,7 +240,7 @@ class Application:
             self._add(_property_entry(prefix + member, member, attribute, holder, pool))
             return
         method = getattr(own, member)
-        said: Options = getattr(method, _OPTIONS, None) or Options()
+        said: Options = getattr(method, OPTIONS, None) or Options()
         if pool is not None and (said.threads or said.concurrency or said.workers):
             raise TypeError(f"threads, concurrency and workers of '{member}' are its object's")
         alone = said.threads or said.concurrency or said.workers
@@ -311,129 +308,9 @@ class Application:
 #: What the decorators of the module fill, and a worker serves.
 APPLICATION = Application()
 
-_OPTIONS = "__polyport_options__"
-_SKIPPED = "__polyport_skipped__"
-
-
-@overload
-def function(function: F, /) -> F: ...
-
-
-@overload
-def function(
-    *,
-    name: str | None = None,
-    help: str | None = None,
-    threads: int | None = None,
-    concurrency: int | None = None,
-    workers: int | None = None,
-    columns: Iterable[ColumnLike] | None = None,
-) -> Callable[[F], F]: ...
-
-
-def function(
-    function: F | None = None,
-    /,
-    *,
-    name: str | None = None,
-    help: str | None = None,
-    threads: int | None = None,
-    concurrency: int | None = None,
-    workers: int | None = None,
-    columns: Iterable[ColumnLike] | None = None,
-) -> F | Callable[[F], F]:
-    """Serves a function, which stays an ordinary function.
-
-    ``name`` is its name for clients, with dots for namespaces; ``help`` takes the place of its
-    docstring. ``threads`` is how many calls of a plain function one worker runs at once, on
-    threads; without it each runs alone in a process. ``concurrency`` is the same for a coroutine
-    function, 100 unless told. ``workers`` is how many processes run it. ``columns`` are the columns
-    of a generator's rows.
-
-    On a method of an object the options hold for that method.
-    """
-    options = Options(name, help, threads, concurrency, workers, _columns(columns))
-
-    def serve(function: F) -> F:
-        if _is_method(function):
-            setattr(function, _OPTIONS, options)
-        else:
-            APPLICATION.add_function(function, options)
-        return function
-
-    return serve if function is None else serve(function)
-
-
-@overload
-def object(cls: C, /) -> C: ...
-
-
-@overload
-def object(
-    *,
-    mode: Mode = "shared",
-    name: str | None = None,
-    flat: bool = False,
-    threads: int | None = None,
-    concurrency: int | None = None,
-    workers: int | None = None,
-) -> Callable[[C], C]: ...
-
-
-def object(
-    cls: C | None = None,
-    /,
-    *,
-    mode: Mode = "shared",
-    name: str | None = None,
-    flat: bool = False,
-    threads: int | None = None,
-    concurrency: int | None = None,
-    workers: int | None = None,
-) -> C | Callable[[C], C]:
-    """Serves the public methods and properties of a class as ``name.method``.
-
-    ``mode`` says whose object a caller meets: ``shared`` is one for all, ``connection`` one for
-    each connection of a client, ``call`` a new one for each call. ``name`` is the class's own in
-    small letters unless told; ``flat=True`` leaves it out. ``threads`` is how many plain methods
-    run at once, 1 unless told; ``concurrency`` the same for coroutine methods, 100 unless told.
-    """
-    options = Options(name, None, threads, concurrency, workers)
-
-    def serve(cls: C) -> C:
-        APPLICATION.add_object(cls, options, mode, flat)
-        return cls
-
-    return serve if cls is None else serve(cls)
-
-
-def register(
-    thing: Any,
-    name: str | None = None,
-    *,
-    flat: bool = False,
-    mode: Mode = "shared",
-    help: str | None = None,
-    threads: int | None = None,
-    concurrency: int | None = None,
-    workers: int | None = None,
-    columns: Iterable[ColumnLike] | None = None,
-) -> None:
-    """Serves a function, a class, or an object that exists, without a decorator.
-
-    The options are those of :func:`function` and :func:`object`.
-    """
-    options = Options(name, help, threads, concurrency, workers, _columns(columns))
-    if isinstance(thing, type) or not (inspect.isroutine(thing) or _is_partial(thing)):
-        APPLICATION.add_object(thing, options, mode, flat)
-    else:
-        APPLICATION.add_function(thing, options)
-
-
-def skip(function: F) -> F:
-    """Leaves a public function or method out."""
-    setattr(function, _SKIPPED, True)
-    return function
+#: The attribute of a method that holds its options, and that of what is left out.
+OPTIONS = "__polyport_options__"
+SKIPPED = "__polyport_skipped__"
 
 
 def check_name(name: str) -> None:
@@ -448,10 +325,6 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
-def _columns(columns: Iterable[ColumnLike] | None) -> list[Column] | None:
-    return None if columns is None else to_columns(columns)
-
-
 def _own_name(function: Any) -> str:
     if _is_partial(function):
         return _own_name(function.func)
@@ -464,12 +337,6 @@ def _own_name(function: Any) -> str:
 
 def _is_partial(thing: Any) -> bool:
     return isinstance(thing, functools.partial)
-
-
-def _is_method(function: Any) -> bool:
-    """Whether a function is being defined in the body of a class."""
-    outer = getattr(function, "__qualname__", "").rpartition(".")[0]
-    return bool(outer) and not outer.endswith("<locals>") and not inspect.ismethod(function)
 
 
 def _style(function: Any) -> Style:
@@ -532,7 +399,7 @@ def _members(own: type) -> Iterator[tuple[str, Any]]:
             found.pop(name, None)
             if name.startswith("_") or isinstance(attribute, type):
                 continue
-            if getattr(attribute, _SKIPPED, False):
+            if getattr(attribute, SKIPPED, False):
                 continue
             is_property = isinstance(attribute, (property, functools.cached_property))
             if is_property or callable(getattr(own, name, None)):

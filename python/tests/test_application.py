@@ -71,6 +71,10 @@ def test_options_that_do_not_fit_are_refused() -> None:
         polyport.function(threads=0)(plain)
     with pytest.raises(TypeError, match="return Rows"):
         polyport.function(columns=["a"])(plain)
+    with pytest.raises(TypeError, match="are for objects"):
+        polyport.register(plain, flat=True)
+    with pytest.raises(TypeError, match="are for functions"):
+        polyport.register(Base(), columns=["a"])
     with pytest.raises(TypeError, match="no name"):
         polyport.register(lambda: 1)
     for name in ("", "a..b", "a-b", ".a", "a b"):
