@@ -72,12 +72,12 @@ class Channel:
             data = b""
         return self.feed(data)
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | bytearray) -> None:
         """Sends frames."""
         with self.lock:
             self.send_locked(data)
 
-    def send_locked(self, data: bytes) -> None:
+    def send_locked(self, data: bytes | bytearray) -> None:
         """Sends frames; the caller has the lock."""
         if self.is_open:
             try:

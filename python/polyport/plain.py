@@ -25,6 +25,10 @@ from polyport.frames import CALL, DONE, FIRST_CREDIT, ITEM, STREAM
 _STALE_S = 0.001
 
 _write_progress = struct.Struct("<QQ").pack_into
+_write_word = struct.Struct("<Q").pack_into
+
+#: Where the progress file has the word about its outbox, and the outbox itself.
+_OUTBOX_WORD, _OUTBOX = 16, 24
 
 
 class _Stream:
@@ -60,6 +64,35 @@ class PlainEngine(Engine):
         self._progress = _progress_file(progress)
         self._begun = 0
         self._received_at = 0.0
+        self._kept = bytearray()
+        self._room = len(self._progress) - _OUTBOX
+        self._epoch = 0
+
+    def send(self, data: bytes) -> None:
+        """Sends frames, after the answers that were kept."""
+        if self._kept:
+            self._kept += data
+            self.channel.send(self._kept)
+            self._kept = bytearray()
+            self._epoch += 1 << 32
+            _write_word(self._progress, _OUTBOX_WORD, self._epoch)
+        else:
+            self.channel.send(data)
+
+    def _answer(self, data: bytes) -> None:
+        """Sends an answer, or keeps it to be sent with that of the next call.
+
+        What is kept stands in the progress file too: should the next call never end, or end the
+        process, the server finds it there.
+        """
+        start = len(self._kept)
+        end = start + len(data)
+        if self._calls and end <= self._room:
+            self._kept += data
+            self._progress[_OUTBOX + start : _OUTBOX + end] = data
+            _write_word(self._progress, _OUTBOX_WORD, self._epoch + end)
+        else:
+            self.send(data)
 
     def run(self, arrived: list[list[Any]]) -> None:
         """Serves the frames that have arrived, and all others until the server sends DRAIN."""
@@ -145,8 +178,7 @@ class PlainEngine(Engine):
         id = call._id
         self._serving.append(call)
         CURRENT.set(call)
-        if self._progress is not None:
-            self._mark(id)
+        self._mark(id)
         try:
             direct = entry.direct
             result = direct(*sent) if direct else entry.start(sent, call._context[0])
@@ -160,8 +192,7 @@ class PlainEngine(Engine):
                 return
             data, _ = self.answer(DONE, id, entry.name, result)
         self._end(call)
-        # Here several answers could leave at once, if they were kept until the queue is empty.
-        self.send(data)
+        self._answer(data)
 
     def _open(self, entry: Entry, call: Call, generator: Generator[Any, None, Any]) -> None:
         stream = _Stream(entry.name, call, generator)
@@ -231,23 +262,21 @@ class PlainEngine(Engine):
     def _mark(self, id: int) -> None:
         """Notes that a call runs, before it does."""
         self._begun = max(self._begun, id)
-        if self._progress is not None:
-            _write_progress(self._progress, 0, id, self._begun)
+        _write_progress(self._progress, 0, id, self._begun)
 
     def _end(self, call: Call) -> None:
         """Notes that a call does not run any more, before its answer can arrive."""
         serving = self._serving
         serving.pop()
         CURRENT.set(None)
-        if self._progress is not None:
-            _write_progress(self._progress, 0, serving[-1]._id if serving else 0, self._begun)
+        _write_progress(self._progress, 0, serving[-1]._id if serving else 0, self._begun)
         if self._abandoned:
             self.drop_abandoned()
 
 
-def _progress_file(path: str | None) -> mmap.mmap | None:
+def _progress_file(path: str | None) -> mmap.mmap | bytearray:
+    """The progress file, or, where the server has none, a place to write the same into."""
     if path is None:
-        return None
+        return bytearray(_OUTBOX_WORD)
     with open(path, "r+b") as file:
-        file.truncate(max(16, file.seek(0, 2)))
-        return mmap.mmap(file.fileno(), 16)
+        return mmap.mmap(file.fileno(), 0)

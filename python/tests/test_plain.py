@@ -12,7 +12,8 @@ import pytest
 from server import Failed, Worker
 
 import polyport
-from polyport.frames import CREDIT, DONE, DRAIN, FAIL, ITEM, PING, PONG, STREAM
+from polyport import values
+from polyport.frames import CREDIT, DONE, DRAIN, FAIL, ITEM, PING, PONG, STREAM, frame
 
 Start = Callable[..., Worker]
 
@@ -280,6 +281,31 @@ def test_the_progress_file_tells_what_runs(start: Start, tmp_path: Path) -> None
     worker.cancel(id)
     worker.end(id)
     assert progress() == (0, id)
+
+
+def test_an_answer_that_waits_for_the_next_call_stands_in_the_outbox(
+    start: Start, tmp_path: Path
+) -> None:
+    path = tmp_path / "progress"
+    path.write_bytes(bytes(24 + 1000))
+    worker = start(APP, progress=str(path))
+
+    def outbox() -> tuple[int, bytes]:
+        data = path.read_bytes()
+        length, epoch = struct.unpack_from("<II", data, 16)
+        return epoch, data[24 : 24 + length]
+
+    # In one piece, so that the second waits while the first runs.
+    first, second = 1, 2
+    calls = [("add", 1, 1, 0), ("until_cancelled",)]
+    worker.send(*(worker.call_frame(n, *call) for n, call in enumerate(calls, first)))
+    while outbox() == (0, b""):
+        time.sleep(0.01)
+    assert outbox() == (0, frame(values.pack([DONE, first, 2])))
+    worker.cancel(second)
+    assert worker.receive() == [DONE, first, 2]
+    assert worker.end(second) == "stopped"
+    assert outbox() == (1, b"")
 
 
 def test_pings_are_answered_and_unknown_frames_passed_over(start: Start) -> None:

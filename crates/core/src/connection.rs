@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{
     AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst,
 };
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -131,6 +131,7 @@ pub struct Connection {
     interrupt: AtomicU8,
     waker: AtomicWaker,
     pending: Pending,
+    peer_text: OnceLock<Text>,
 }
 
 /// The unfinished message of a connection, as the monitor watches it.
@@ -163,6 +164,11 @@ fn decode(code: u8) -> Option<Interrupt> {
 }
 
 impl Connection {
+    /// Where it comes from, as text.
+    pub fn peer_text(&self) -> Text {
+        self.peer_text.get_or_init(|| self.peer.to_string().into()).clone()
+    }
+
     /// How far it has come.
     #[must_use]
     pub fn stage(&self) -> Stage {
@@ -392,6 +398,7 @@ impl Connections {
             interrupt: AtomicU8::new(0),
             waker: AtomicWaker::new(),
             pending: Pending::default(),
+            peer_text: OnceLock::new(),
         });
         live.insert(id, connection.clone());
         Some(connection)

@@ -6,7 +6,8 @@ use std::time::Duration;
 use polyport_core::limits::Limits;
 use polyport_core::{Column, Fault, Reply, Text, Value};
 use polyport_worker::{Bounds, Frame, Level, Log, Sender, decode};
-use tokio::io::Interest;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -18,6 +19,10 @@ use crate::worker::{Answer, CREDIT, Items, Sent, State, Worker};
 
 /// Bytes that are read from a socket at once.
 const READ_BYTES: usize = 64 * 1024;
+
+/// How long answers may wait for the call that comes after them before they are looked for in the
+/// worker's progress file.
+const KEPT: Duration = Duration::from_millis(10);
 
 /// How long a process may take to exit after it has closed its socket.
 pub(crate) const EXIT: Duration = Duration::from_secs(1);
@@ -37,10 +42,13 @@ pub(crate) struct Driver {
     pub(crate) worker: Arc<Worker>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) process: Process,
+    pub(crate) reader: OwnedReadHalf,
     pub(crate) events: mpsc::UnboundedSender<Event>,
     pub(crate) bounds: Bounds,
     /// Bytes that are not yet a frame.
     pub(crate) input: Vec<u8>,
+    /// When anything last came from it.
+    pub(crate) heard: Instant,
     pub(crate) ping: Ping,
     /// It has asked to be replaced.
     pub(crate) retires: bool,
@@ -80,6 +88,10 @@ impl Driver {
         let why = self.drive().await;
         // Before its calls are told, or those that have to go elsewhere would come back to it.
         self.pool.leave(&self.worker);
+        if !matches!(why, Why::Broken(_)) {
+            self.read_rest();
+            let _ = self.look_into_outbox();
+        }
         let how = match why {
             Why::Exited(how) => how,
             Why::Closed => {
@@ -87,7 +99,7 @@ impl Driver {
                 let exited = tokio::time::timeout(EXIT, self.process.ended()).await;
                 exited.unwrap_or_else(|_| "closed its socket".to_owned())
             }
-            Why::Ended(why) => format!("was ended: {why}"),
+            Why::Ended(why) | Why::Broken(why) => format!("was ended: {why}"),
         };
         self.process.kill();
         let how = Text::from(how);
@@ -98,7 +110,7 @@ impl Driver {
     async fn drive(&mut self) -> Why {
         // Bytes may have come right behind the worker's HELLO.
         if let Err(why) = self.frames() {
-            return Why::Ended(why);
+            return Why::Broken(why);
         }
         let worker = self.worker.clone();
         // One timer that only ever moves forward costs less than a new one for each thing that
@@ -106,43 +118,35 @@ impl Driver {
         let mut timer = std::pin::pin!(tokio::time::sleep_until(self.ping.next));
         loop {
             let (writes, broken, due) = {
-                let state = worker.lock();
+                let mut state = worker.lock();
+                worker.write_out(&mut state);
                 (state.unwritten() > 0, state.broken, self.due(&state))
             };
             if broken {
-                self.read_rest();
                 return Why::Closed;
             }
-            let interest =
-                if writes { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+            self.input.reserve(READ_BYTES);
             if let Some(due) = due.filter(|due| *due < timer.deadline() || timer.is_elapsed()) {
                 timer.as_mut().reset(due);
             }
             tokio::select! {
-                ready = worker.socket.ready(interest) => match ready {
-                    Err(_) => return Why::Closed,
-                    Ok(ready) => {
-                        if ready.is_writable() {
-                            worker.flush(&mut worker.lock());
-                        }
-                        if ready.is_readable() && !self.read() {
-                            return Why::Closed;
-                        }
-                        if let Err(why) = self.frames() {
-                            return Why::Ended(why);
-                        }
+                read = self.reader.read_buf(&mut self.input) => {
+                    if let Ok(0) | Err(_) = read {
+                        return Why::Closed;
                     }
-                },
+                    self.heard = Instant::now();
+                    if let Err(why) = self.frames() {
+                        return Why::Broken(why);
+                    }
+                }
+                () = worker.is_writable(), if writes => {}
                 () = worker.wake.notified() => {}
                 () = &mut timer, if due.is_some() => {
                     if let Some(why) = self.look() {
                         return Why::Ended(why);
                     }
                 }
-                how = self.process.ended() => {
-                    self.read_rest();
-                    return Why::Exited(how);
-                }
+                how = self.process.ended() => return Why::Exited(how),
             }
         }
     }
@@ -151,17 +155,9 @@ impl Driver {
     fn due(&self, state: &State) -> Option<Instant> {
         let overdue = state.sent.values().filter_map(|sent| sent.overdue).min();
         let ping = self.ping.every.map(|_| self.ping.next);
-        [overdue, state.kill_at, ping].into_iter().flatten().min()
-    }
-
-    /// Reads what has arrived; false at the end.
-    fn read(&mut self) -> bool {
-        self.input.reserve(READ_BYTES);
-        match self.worker.socket.try_read_buf(&mut self.input) {
-            Ok(0) => false,
-            Ok(_) => true,
-            Err(error) => error.kind() == std::io::ErrorKind::WouldBlock,
-        }
+        let kept = self.worker.takes_calls_ahead() && state.sent.len() > 1;
+        let kept = kept.then(|| self.heard + KEPT);
+        [overdue, state.kill_at, ping, kept].into_iter().flatten().min()
     }
 
     /// Reads what the process sent before it ended, since that still counts. Somebody whom it has
@@ -170,13 +166,26 @@ impl Driver {
         let mut left = self.bounds.bytes.saturating_add(READ_BYTES);
         let mut chunk = vec![0; READ_BYTES];
         // Straight from the system, which knows about the last bytes before the runtime does.
-        while let Ok(length @ 1..) = rustix::io::read(&self.worker.socket, &mut chunk) {
+        while let Ok(length @ 1..) = rustix::io::read(self.reader.as_ref(), &mut chunk) {
             self.input.extend_from_slice(chunk.get(..length).unwrap_or_default());
             left = left.saturating_sub(length);
             if self.frames().is_err() || left == 0 {
                 return;
             }
         }
+    }
+
+    /// Takes the answers that the worker keeps while it runs another call, which may never end.
+    /// Those that it sends as well find nobody waiting.
+    fn look_into_outbox(&mut self) -> Result<(), String> {
+        let Some(progress) = &self.worker.progress else { return Ok(()) };
+        let kept = progress.outbox();
+        let mut rest = kept.as_slice();
+        while let Ok(Some((frame, length))) = decode(rest, Sender::Worker, self.bounds) {
+            rest = rest.get(length..).unwrap_or_default();
+            self.frame(frame)?;
+        }
+        Ok(())
     }
 
     fn frames(&mut self) -> Result<(), String> {
@@ -238,6 +247,12 @@ impl Driver {
                 return Some(why);
             }
         }
+        if now >= self.heard + KEPT {
+            self.heard = now;
+            if let Err(why) = self.look_into_outbox() {
+                return Some(why);
+            }
+        }
         if self.ping.next <= now { self.ping(now) } else { None }
     }
 
@@ -295,6 +310,8 @@ enum Why {
     Exited(String),
     /// It has to be ended.
     Ended(String),
+    /// It sent what it may not, and nothing more of it is read.
+    Broken(String),
 }
 
 /// Looks at calls that nobody waits for and that should have ended.

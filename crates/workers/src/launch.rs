@@ -7,6 +7,7 @@ use polyport_worker::{Bounds, Description, Frame, Hello, Level, Sender, Welcome,
 use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::driver::{Driver, EXIT, Event, Ping};
@@ -121,14 +122,24 @@ impl Candidate {
             log: level(),
         };
         let (pid, calls) = (process.pid, slot.totals.calls.clone());
-        let worker = Worker::new(pid, &pool.shape, config, progress, socket, calls);
+        let (reader, writer) = socket.into_split();
+        let worker = Worker::new(pid, &pool.shape, config, progress, writer, calls);
         let worker = Arc::new(worker);
         worker.write(&Frame::Welcome(welcome))?;
         let (events, listen) = mpsc::unbounded_channel();
         let ping = Ping::new(config);
-        let (worker, pool, retires) = (worker, pool.clone(), false);
-        let driver =
-            Driver { worker: worker.clone(), pool, process, events, bounds, input, ping, retires };
+        let driver = Driver {
+            worker: worker.clone(),
+            pool: pool.clone(),
+            process,
+            reader,
+            events,
+            bounds,
+            input,
+            heard: Instant::now(),
+            ping,
+            retires: false,
+        };
         tokio::spawn(driver.run());
         Ok((worker, listen))
     }

@@ -16,6 +16,13 @@ use crate::worker::Worker;
 /// ahead to a worker that is still running another, since it will not have to wait for long.
 const QUICK: Duration = Duration::from_millis(1);
 
+/// Calls of quick functions that may be sent ahead to one worker.
+const AHEAD: i32 = 15;
+
+/// How much less a worker has to do, in calls, before a connection on another thread takes it
+/// instead of one on its own.
+const FAR: i32 = 2;
+
 /// Runs that are seen before a function can count as quick.
 const RUNS_SEEN: u32 = 8;
 
@@ -400,7 +407,7 @@ impl Member {
         if self.load < most {
             return true;
         }
-        let ahead = self.worker.takes_calls_ahead() && self.load == most;
+        let ahead = self.worker.takes_calls_ahead() && self.load < most + AHEAD;
         ahead && quick && self.slow == 0 && self.since.elapsed() < QUICK
     }
 }
@@ -415,7 +422,10 @@ fn take(
         Some(only) => Arc::ptr_eq(only, &member.worker),
         None => !member.retiring && !member.stuck,
     };
-    let member = members.iter_mut().filter(fits).min_by_key(|member| member.load)?;
+    let member = members
+        .iter_mut()
+        .filter(fits)
+        .min_by_key(|member| member.load + if member.worker.is_near() { 0 } else { FAR })?;
     if !member.has_room(shape, quick) {
         return None;
     }

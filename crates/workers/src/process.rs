@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::NamedTempFile;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
+use tokio::sync::oneshot;
 
 /// The version of the worker protocol, as the process finds it in its environment.
 const VERSION: &str = "1";
@@ -22,9 +23,13 @@ const LINE_BYTES: usize = 8 * 1024;
 /// A running process with its end of the socket.
 #[derive(Debug)]
 pub(crate) struct Process {
-    child: Child,
     pub(crate) pid: u32,
     pub(crate) progress: Progress,
+    /// Told by the task that waits for the process; asking this is cheap, and is done for
+    /// everything that arrives.
+    ended: oneshot::Receiver<String>,
+    /// Makes that task end the process.
+    kill: Option<oneshot::Sender<()>>,
 }
 
 impl Process {
@@ -57,23 +62,39 @@ impl Process {
         if let Some(err) = child.stderr.take() {
             tokio::spawn(log_lines(err, pid, "stderr"));
         }
-        Ok((Self { child, pid, progress }, near))
+        let ((told, ended), (kill, killed)) = (oneshot::channel(), oneshot::channel());
+        tokio::spawn(wait_for(child, told, killed));
+        Ok((Self { pid, progress, ended, kill: Some(kill) }, near))
     }
 
-    /// Waits until the process has ended.
+    /// Waits until the process has ended, and says how. To be asked until it has told, and not
+    /// after.
     pub(crate) async fn ended(&mut self) -> String {
-        match self.child.wait().await {
-            Ok(status) => describe(status),
-            Err(error) => format!("cannot be waited for: {error}"),
-        }
+        let how = (&mut self.ended).await;
+        how.unwrap_or_else(|_| "is gone".to_owned())
     }
 
     /// Ends the process and all that it started, at once.
     pub(crate) fn kill(&mut self) {
         kill_group(self.pid);
         // Should it have left its group, it is still ended itself.
-        let _ = self.child.start_kill();
+        drop(self.kill.take());
     }
+}
+
+/// Waits until a process has ended, or is to be ended.
+async fn wait_for(mut child: Child, told: oneshot::Sender<String>, killed: oneshot::Receiver<()>) {
+    let status = tokio::select! {
+        status = child.wait() => status,
+        _ = killed => {
+            let _ = child.start_kill();
+            child.wait().await
+        }
+    };
+    let _ = told.send(match status {
+        Ok(status) => describe(status),
+        Err(error) => format!("cannot be waited for: {error}"),
+    });
 }
 
 impl Drop for Process {
@@ -141,6 +162,13 @@ fn log_line(line: &[u8], pid: u32, stream: &'static str) {
     }
 }
 
+/// Bytes of answers that a worker may keep in its progress file before it sends them.
+const OUTBOX_BYTES: u64 = 64 * 1024;
+
+/// Where the word about the outbox stands, and the outbox itself.
+const OUTBOX_WORD: u64 = 16;
+const OUTBOX: u64 = 24;
+
 /// What a worker with a concurrency of 1 tells about its progress, which can be read even when it
 /// has been killed. The layout is that of the protocol's progress file.
 #[derive(Debug)]
@@ -152,7 +180,7 @@ impl Progress {
         let usual = std::env::temp_dir();
         let folder = if memory.is_dir() { memory } else { &usual };
         let file = tempfile::Builder::new().prefix("polyport-worker-").tempfile_in(folder)?;
-        file.as_file().set_len(16)?;
+        file.as_file().set_len(OUTBOX + OUTBOX_BYTES)?;
         Ok(Self(file))
     }
 
@@ -179,6 +207,20 @@ impl ProgressReader {
     /// The highest call that ever began.
     pub(crate) fn begun(&self) -> u64 {
         self.at(8)
+    }
+
+    /// The answers that the worker keeps to send them together with later ones. Some may have been
+    /// sent meanwhile.
+    pub(crate) fn outbox(&self) -> Vec<u8> {
+        let word = self.at(OUTBOX_WORD);
+        let length = word & u64::from(u32::MAX);
+        if length == 0 || length > OUTBOX_BYTES {
+            return Vec::new();
+        }
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
+        let read = self.0.read_exact_at(&mut bytes, OUTBOX);
+        // Should they have been sent, others may be half written in their place.
+        if read.is_ok() && self.at(OUTBOX_WORD) == word { bytes } else { Vec::new() }
     }
 
     fn at(&self, offset: u64) -> u64 {

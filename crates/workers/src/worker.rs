@@ -5,11 +5,13 @@ use std::io::ErrorKind;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use polyport_core::{Arguments, Call, Column, Fault, Kind, Ran, Reply, Text, Value};
 use polyport_worker::{Context, Frame, Origin, Pool as Shape, encode_call};
-use tokio::net::UnixStream;
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -44,7 +46,9 @@ pub(crate) struct Worker {
     pub(crate) leave: Duration,
     pub(crate) message_bytes: usize,
     pub(crate) progress: Option<ProgressReader>,
-    pub(crate) socket: UnixStream,
+    socket: OwnedWriteHalf,
+    /// The thread that its driver stays on, if it does.
+    home: Option<ThreadId>,
     /// Wakes the driver: there is something to write, to wait for, or to end.
     pub(crate) wake: Notify,
     /// Calls that all workers of its place were given.
@@ -140,7 +144,7 @@ impl Worker {
         shape: &Shape,
         config: &Config,
         progress: Option<ProgressReader>,
-        socket: UnixStream,
+        socket: OwnedWriteHalf,
         calls_of_place: Arc<AtomicU64>,
     ) -> Self {
         Self {
@@ -151,6 +155,7 @@ impl Worker {
             message_bytes: config.message_bytes,
             progress,
             socket,
+            home: home(),
             wake: Notify::new(),
             calls_of_place,
             has_read: Notify::new(),
@@ -167,6 +172,11 @@ impl Worker {
     /// the worker dies, this is known, and another worker runs it.
     pub(crate) const fn takes_calls_ahead(&self) -> bool {
         self.concurrency == 1 && self.progress.is_some()
+    }
+
+    /// Whether its driver runs on this very thread.
+    pub(crate) fn is_near(&self) -> bool {
+        self.home.is_some_and(|home| home == std::thread::current().id())
     }
 
     pub(crate) fn is_gone(&self) -> bool {
@@ -198,8 +208,15 @@ impl Worker {
         let (items, cancelled, overdue) = (None, false, None);
         let sent = Sent { call, chain, place, answer: answer_to, items, cancelled, overdue };
         state.sent.insert(id, sent);
-        self.flush(&mut state);
-        drop(state);
+        if self.is_near() {
+            // The driver writes it once all connections that are ready have had their turn, and
+            // with it what these send.
+            drop(state);
+            self.wake.notify_one();
+        } else {
+            self.flush(&mut state);
+            drop(state);
+        }
         Ok(Pending { worker: self.clone(), id, answer, answered: false })
     }
 
@@ -269,8 +286,22 @@ impl Worker {
         }
     }
 
+    /// Waits until the socket takes more.
+    pub(crate) async fn is_writable(&self) {
+        // A socket that fails shows it to the driver, which reads it.
+        let _ = self.socket.writable().await;
+    }
+
     /// Writes what the socket takes, and leaves the rest to the driver.
-    pub(crate) fn flush(&self, state: &mut State) {
+    fn flush(&self, state: &mut State) {
+        self.write_out(state);
+        if state.unwritten() > 0 {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Writes what the socket takes.
+    pub(crate) fn write_out(&self, state: &mut State) {
         let mut written = state.out_written;
         while let Some(rest) = state.out.get(written..).filter(|rest| !rest.is_empty()) {
             match self.socket.try_write(rest) {
@@ -301,7 +332,6 @@ impl Worker {
                 state.out_written = 0;
             }
             self.has_read.notify_waiters();
-            self.wake.notify_one();
         }
     }
 
@@ -395,6 +425,12 @@ impl Worker {
     }
 }
 
+/// This thread, if tasks of the current runtime stay on it.
+fn home() -> Option<ThreadId> {
+    let one = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
+    one.then(|| std::thread::current().id())
+}
+
 /// The fault of a call whose worker is gone.
 pub(crate) fn lost(why: &Text, begun: bool) -> Fault {
     let (may, ran) = match begun {
@@ -410,7 +446,7 @@ fn origin(call: &Call, chain: NonZeroU64) -> Origin {
         session: call.session().connection().id.into(),
         user: call.user(),
         protocol: call.protocol().into(),
-        peer: call.peer().to_string().into(),
+        peer: call.session().connection().peer_text(),
         left_ms: left.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
         chain: chain.get(),
         depth: call.depth().into(),

@@ -96,6 +96,15 @@ fn misbehave(worker: &mut Worker, values: &[Value]) -> Result<Given, Fault> {
             flood(b"all work and no play\n", 50_000);
             flood(&[b'-'; 1_000], 4_000);
         }
+        // Keeps the answer to be sent with the next one, and never gets there.
+        "keep and die" => {
+            worker.keep(&Frame::Done { id, reply: Reply::Value(Value::Int(7)) });
+            std::process::abort()
+        }
+        "keep and hang" => {
+            worker.keep(&Frame::Done { id, reply: Reply::Value(Value::Int(7)) });
+            hang()
+        }
         "garbage" => {
             worker.write_bytes(&[7; 5_000]);
             hang()

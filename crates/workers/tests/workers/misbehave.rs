@@ -7,7 +7,7 @@ use std::time::Duration;
 use polyport_core::{Fault, Kind, Ran, Value};
 use tokio::task::JoinHandle;
 
-use crate::support::{Client, NONE, Rig, is_alive, kill, until, within};
+use crate::support::{Client, NONE, Rig, is_alive, kill, quicken, until, within};
 
 /// Two workers, and a client that calls all the time and must never see a fault.
 async fn rig() -> (Rig, Client, Honest) {
@@ -209,4 +209,24 @@ async fn every_call_ends_while_workers_are_killed() {
 fn memory() -> usize {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap();
     text.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
+#[tokio::test]
+async fn answers_that_a_worker_keeps_are_found_when_it_dies() {
+    let rig = Rig::start("", |_| {}).await;
+    let client = rig.client().await;
+    assert_eq!(misbehave(&client, "keep and die").await.unwrap(), Value::Int(7));
+    assert_eq!(client.int("add", [1, 2]).await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn answers_that_a_worker_keeps_are_found_when_it_hangs() {
+    let rig = Rig::start("", |_| {}).await;
+    let client = rig.client().await;
+    quicken(&client).await;
+    // With another call behind it, the worker has a reason to keep its answer.
+    let hangs = client.begin("misbehave", "keep and hang");
+    let behind = client.begin("pid", "");
+    assert_eq!(within(hangs).await.unwrap().unwrap(), Value::Int(7));
+    behind.abort();
 }
