@@ -206,6 +206,8 @@ class Engine:
             stop(ProtocolError("a CALL without an array of arguments, or without its context"))
         if type(context[0]) is not int or type(context[5]) is not int:
             stop(ProtocolError("a CALL whose session or chain is no integer"))
+        if id < 1:
+            stop(ProtocolError(f"a CALL whose number is {id}; they begin with 1"))
         entry = self._table.get(name) if type(name) is str else None
         return entry or self._unknown(name), Call(id, context, self), sent
 
