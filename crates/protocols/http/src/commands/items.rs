@@ -28,6 +28,8 @@ pub(super) struct Items {
     visit: Arc<Visit>,
     format: Format,
     sources: VecDeque<Source>,
+    /// Whether what was gathered last has columns.
+    columns: bool,
     quiet: Pin<Box<Sleep>>,
 }
 
@@ -47,10 +49,44 @@ impl Items {
     /// The items of a reply: a stream's items, a table's rows (as maps where columns have no form
     /// of their own), the items of several replies one after the other, or the one value.
     pub(super) fn new(visit: Arc<Visit>, format: Format, reply: Reply) -> Self {
-        let mut sources = VecDeque::new();
-        gather(&mut sources, format, reply);
         let quiet = Box::pin(tokio::time::sleep(STILL_HERE));
-        Self { visit, format, sources, quiet }
+        let mut items = Self { visit, format, sources: VecDeque::new(), columns: false, quiet };
+        items.gather(reply);
+        items
+    }
+
+    fn gather(&mut self, reply: Reply) {
+        let source = match reply {
+            Reply::Many(replies) => {
+                return replies.into_iter().for_each(|reply| self.gather(reply));
+            }
+            Reply::Rows(Rows { columns, rows }) if self.format.has_columns() => {
+                self.declare(columns);
+                Source::Ready(rows.into_iter().map(Value::List).collect())
+            }
+            Reply::Rows(rows) => match rows.into_value() {
+                Value::List(rows) => Source::Ready(rows.into()),
+                other => Source::Ready([other].into()),
+            },
+            Reply::Value(value) => {
+                self.declare(Vec::new());
+                Source::Ready([value].into())
+            }
+            Reply::Stream(stream) => {
+                self.declare(stream.columns().to_vec());
+                Source::Stream(stream)
+            }
+        };
+        self.sources.push_back(source);
+    }
+
+    /// Notes the columns of the items that follow, where that says something new.
+    fn declare(&mut self, columns: Vec<Column>) {
+        let some = !columns.is_empty();
+        if self.format.has_columns() && (some || self.columns) {
+            self.columns = some;
+            self.sources.push_back(Source::Columns(columns));
+        }
     }
 
     pub(super) fn into_response(self) -> Response {
@@ -129,29 +165,5 @@ impl Items {
             self.sources.pop_front();
         }
         Poll::Ready(None)
-    }
-}
-
-fn gather(sources: &mut VecDeque<Source>, format: Format, reply: Reply) {
-    match reply {
-        Reply::Value(value) => sources.push_back(Source::Ready([value].into())),
-        Reply::Rows(Rows { columns, rows }) if format.has_columns() => {
-            sources.push_back(Source::Columns(columns));
-            sources.push_back(Source::Ready(rows.into_iter().map(Value::List).collect()));
-        }
-        Reply::Rows(rows) => {
-            if let Value::List(rows) = rows.into_value() {
-                sources.push_back(Source::Ready(rows.into()));
-            }
-        }
-        Reply::Many(replies) => {
-            replies.into_iter().for_each(|reply| gather(sources, format, reply));
-        }
-        Reply::Stream(stream) => {
-            if format.has_columns() && !stream.columns().is_empty() {
-                sources.push_back(Source::Columns(stream.columns().to_vec()));
-            }
-            sources.push_back(Source::Stream(stream));
-        }
     }
 }

@@ -144,6 +144,7 @@ async fn a_stream_is_frames_with_a_clear_end() {
         (4, 1.into()),
         (3, list(["a".into()])),
         (4, list([2.into()])),
+        (3, Value::Null),
         (4, 3.into()),
         (4, 4.into()),
         (5, Value::Null),
