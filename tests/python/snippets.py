@@ -21,7 +21,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-PAGE = Path(sys.argv[1])
 USUAL = {"mysql": "3308", "msgpack": "5000", "http": "8308"}
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# ([\w/]+\.(?:py|toml))$")
@@ -184,12 +183,12 @@ def steps(page):
             yield f"{line}: a program", "program", (block,)
 
 
-def main():
+def main(path):
     failed = passed = 0
     with tempfile.TemporaryDirectory() as folder:
         reader = Reader(folder)
         try:
-            for name, kind, about in steps(PAGE.read_text()):
+            for name, kind, about in steps(path.read_text()):
                 try:
                     if kind == "shell":
                         written = reader.run(about[0])
@@ -200,12 +199,12 @@ def main():
                     failed += 1
                     print(
                         "FAIL",
-                        f"{PAGE.name}:{name}",
+                        f"{path.name}:{name}",
                         str(error).strip().replace("\n", " | ")[-600:],
                     )
                 else:
                     passed += 1
-                    print("ok", f"{PAGE.name}:{name}", flush=True)
+                    print("ok", f"{path.name}:{name}", flush=True)
         finally:
             reader.leave()
     print(f"{passed} passed, {failed} failed")
@@ -213,4 +212,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(Path(sys.argv[1])))

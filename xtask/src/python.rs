@@ -44,6 +44,7 @@ pub(crate) fn run(wheel: &Path) -> anyhow::Result<Tally> {
     let installed = Installed::new(&tools::usual_python()?, "wheel", wheel)?;
     tally += holds(&installed, wheel)?;
     tally += tour(&installed)?;
+    tally += examples(&installed)?;
     tally += compat(&installed)?;
     tally += guide(&installed)?;
     Ok(tally)
@@ -103,6 +104,14 @@ fn tour(installed: &Installed) -> anyhow::Result<Tally> {
     let mut tally = tally::count(&mut command, tally::client_line)?;
     tally.note(ends_well(server)?);
     Ok(tally)
+}
+
+/// The examples besides the tour and the server programs.
+fn examples(installed: &Installed) -> anyhow::Result<Tally> {
+    say("examples/python");
+    let mut command = limited();
+    command.arg(&installed.python).arg(scripts().join("examples.py"));
+    tally::count(&mut command, tally::client_line)
 }
 
 /// The server programs of other frameworks, with these frameworks' clients.
