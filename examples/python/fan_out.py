@@ -5,6 +5,7 @@ curl -u polyport http://127.0.0.1:8308/v1/call/ports -d '["127.0.0.1", [22, 3308
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import polyport
@@ -39,14 +40,17 @@ async def scan(
                 yield port
 
 
-@polyport.function
-async def gather(names: list[str]) -> dict[str, object]:
-    """Calls functions of the server side by side, and gives what each gave or why it failed."""
+@polyport.function(columns=[("name", str), ("seconds", float), ("failure", str)])
+async def timings(names: list[str]) -> AsyncIterator[tuple[str, float, str | None]]:
+    """Calls functions of the server side by side, and tells how long each took, as they end."""
 
-    async def one(name: str) -> object:
+    async def one(name: str) -> tuple[str, float, str | None]:
+        began, failure = time.monotonic(), None
         try:
-            return await polyport.acall(name)
+            await polyport.acall(name)
         except polyport.Fault as fault:
-            return f"{fault.kind}: {fault}"
+            failure = f"{fault.kind}: {fault}"
+        return name, time.monotonic() - began, failure
 
-    return dict(zip(names, await asyncio.gather(*map(one, names))))
+    for ended in asyncio.as_completed([one(name) for name in names]):
+        yield await ended

@@ -18,9 +18,10 @@ CALLS = {
         "primes.factors 0": "error: raised: only integers from 1 up have prime factors",
     },
     "fan_out.py": {
-        "ports 127.0.0.1 '[8308, 1]'": '[{"port":8308,"open":true},{"port":1,"open":false}]',
+        "ports 127.0.0.1 '[8308, 1]'": '{"port":8308,"open":true}\n{"port":1,"open":false}',
         "scan 127.0.0.1 8308 8308": "8308",
-        'gather \'["stats.connections", "nothing"]\'': '{"stats.connections":[…],"nothing":"not_found: …"}',
+        "timings '[\"stats.workers\"]'": '["stats.workers",0.…,null]',
+        "timings '[\"nothing\"]'": '["nothing",0.…,"not_found: …"]',
     },
     "progress.py": {
         "copy 3000000": '[34,…,null]\n…\n[100,…,"…"]',
