@@ -1,10 +1,12 @@
 //! `cargo xtask conform`: the real clients of `tests/conformance`, each script against a server of
 //! its own.
 //!
-//! A script is any file there in Python, JavaScript, Perl or PHP. One whose name begins with a protocol's,
-//! as `mysql_perl.pl`, is given that protocol's `HOST PORT`; any other gets `--pid P` and, for each
-//! protocol, `--NAME HOST:PORT`. It writes `ok NAME` or `FAIL NAME why` for each check. The packages
-//! that the scripts need stand beside them in `requirements.txt` and `package.json`.
+//! A script is any file there in Python, JavaScript, Perl or PHP. One whose name begins with a
+//! protocol's, as `mysql_perl.pl`, is given that protocol's `HOST PORT`. One whose name ends with
+//! `_worker` or `_workers` starts servers of its own, from `$POLYPORT_BIN`, whose functions run in
+//! workers. Any other gets `--pid P` and, for each protocol, `--NAME HOST:PORT`. Each writes
+//! `ok NAME` or `FAIL NAME why` for each check. The packages that the scripts need stand beside
+//! them in `requirements.txt` and `package.json`.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -14,7 +16,7 @@ use std::process::Command;
 use anyhow::Context as _;
 
 use crate::server::{self, PROTOCOLS, Server};
-use crate::step::{root, say};
+use crate::step::{root, say, target};
 use crate::tally::{self, Tally};
 use crate::tools;
 
@@ -75,6 +77,10 @@ fn part(part: Option<&OsStr>) -> String {
 }
 
 fn one(command: &mut Command, name: &str) -> anyhow::Result<Tally> {
+    if has_own_servers(name) {
+        command.env("POLYPORT_BIN", target().join("release/polyport"));
+        return tally::count(command, tally::client_line);
+    }
     let server = Server::start(name)?;
     match PROTOCOLS.iter().find(|own| name.split('_').next() == Some(own)) {
         Some(protocol) => {
@@ -90,6 +96,11 @@ fn one(command: &mut Command, name: &str) -> anyhow::Result<Tally> {
     let mut tally = tally::count(command, tally::client_line)?;
     tally.note(ends_well(server)?);
     Ok(tally)
+}
+
+/// Whether a script is about workers, and thus about servers that have some.
+fn has_own_servers(name: &str) -> bool {
+    name.ends_with("_worker") || name.ends_with("_workers")
 }
 
 /// A command that is ended when it takes too long.

@@ -21,9 +21,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(15);
 
 /// Builds the server as it is released.
 pub(crate) fn build() -> anyhow::Result<()> {
-    say("cargo build --release --example conformance");
-    let words = ["build", "--release", "--package", "polyport", "--example", "conformance"];
-    run(cargo(words).arg("--all-features"))
+    say("cargo build --release --bin polyport --example conformance");
+    let words = ["build", "--release", "--package", "polyport", "--all-features"];
+    run(cargo(words).args(["--bin", "polyport", "--example", "conformance"]))
 }
 
 /// A server that runs on free ports, with a data folder of its own.

@@ -26,7 +26,7 @@ pub struct Config {
     #[serde(with = "seconds")]
     pub start_s: Duration,
     /// Seconds that a call whose client has left may still run before its worker is replaced.
-    /// Default 5. A call past its time limit has no such grace.
+    /// Default 5. A call past its time limit has as long only where others run beside it.
     #[serde(with = "seconds")]
     pub leave_s: Duration,
     /// Seconds that workers of an old version have to finish their calls after a reload, and
