@@ -69,8 +69,11 @@ class PlainEngine(Engine):
         self._epoch = 0
 
     def send(self, data: bytes) -> None:
-        """Sends frames, after the answers that were kept."""
-        if self._kept:
+        """Sends frames, after the answers that were kept.
+
+        Other threads, which send records of the log, have no part in what is kept.
+        """
+        if self._kept and threading.get_ident() == self._thread:
             self._kept += data
             self.channel.send(self._kept)
             self._kept = bytearray()
@@ -123,6 +126,7 @@ class PlainEngine(Engine):
         serving = CURRENT.get()
         while not pending.frames:
             if not self._run_one_of(pending.chain):
+                self.send(b"")  # What was kept may be what the answer depends on.
                 self._receive()
         if CURRENT.get() is not serving:
             CURRENT.set(serving)

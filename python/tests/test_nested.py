@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -324,3 +325,44 @@ def test_outside_of_a_call_there_is_nobody_to_call_for(start: Start) -> None:
         """
     )
     assert worker.call("elsewhere") == ["no call is being served here"]
+
+
+def test_answers_are_not_kept_back_while_a_function_waits(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "progress"
+    path.write_bytes(bytes(24 + 1000))
+    worker = start(PLAIN, progress=str(path))
+    # In one piece, so that each call but the last has another behind it.
+    worker.send(
+        worker.call_frame(1, "add", 1, 2),
+        worker.call_frame(2, "ask", "add", [5, 6], {}),
+        worker.call_frame(3, "add", 3, 4),
+    )
+    frames = [worker.receive(), worker.receive()]
+    assert sorted(frames) == [[CALL, 1, "add", [5, 6], None, [2, None]], [DONE, 1, 3]]
+    inner = worker.call_frame(4, "add", 5, 6, chain=1002, depth=1)
+    worker.send(inner)
+    assert worker.receive() == [DONE, 4, 11]
+    worker.send([DONE, 1, 11])
+    assert [worker.receive(), worker.receive()] == [[DONE, 2, 11], [DONE, 3, 7]]
+
+
+def test_threads_of_a_function_log_beside_kept_answers(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "progress"
+    path.write_bytes(bytes(24 + 1000))
+    worker = start(
+        """
+        import logging, threading, time, polyport
+        def chatter():
+            while True: logging.warning("x"); time.sleep(0)
+        @polyport.function
+        def begin(): threading.Thread(target=chatter, daemon=True).start()
+        @polyport.function
+        def add(a, b): return a + b
+        """,
+        progress=str(path),
+    )
+    worker.call("begin")
+    for first in range(10, 2010, 20):
+        numbers = range(first, first + 20)
+        worker.send(*(worker.call_frame(n, "add", n, 1) for n in numbers))
+        assert [worker.receive() for _ in numbers] == [[DONE, n, n + 1] for n in numbers]
