@@ -164,7 +164,7 @@ class AsyncStream:
         self._connection = await _twice(begin, call.limit)
 
     async def _finish(self, connection: _Connection) -> None:
-        await connection.rest(self._limit)
+        await connection.rest(self._limit, messages.SILENCE_S)
         self._connection = None
         self._pool.put(connection)
 
@@ -220,7 +220,7 @@ class _Pool:
 
     async def ask(self, request: Call | Question) -> tuple[_Connection, Head]:
         """Sends a request and waits for the head of its answer."""
-        data = request.bytes()
+        data = request.encoded()
         connection = self._take() or await self._connect(request.limit)
         try:
             return connection, await connection.ask(data, request.limit, request.harmless)
@@ -340,10 +340,10 @@ class _Connection:
             part = self._reader.take()
         return part
 
-    async def rest(self, limit: Limit) -> bytes:
+    async def rest(self, limit: Limit, silence: float | None = None) -> bytes:
         """Waits for the rest of the body."""
         while not self._reader.done:
-            await self._receive(limit, None)
+            await self._receive(limit, silence)
         return self._reader.take()
 
     async def _receive(self, limit: Limit, silence: float | None) -> None:

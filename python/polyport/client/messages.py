@@ -94,7 +94,7 @@ class Call:
         #: Whether it may be sent again although the first may have run.
         self.harmless = False
 
-    def bytes(self) -> bytes:
+    def encoded(self) -> bytes:
         """The request. Raises :class:`polyport.Timeout` when its time is over."""
         headers = _headers(self._address, self._accept)
         headers["content-type"] = PACKED
@@ -112,12 +112,12 @@ class Question:
     harmless = True
 
     def __init__(self, address: Address, path: str, limit: Limit) -> None:
-        self._bytes = request("GET", address.prefix + path, _headers(address, "application/json"))
+        self._encoded = request("GET", address.prefix + path, _headers(address, "application/json"))
         self.limit = limit
 
-    def bytes(self) -> bytes:
+    def encoded(self) -> bytes:
         """The request."""
-        return self._bytes
+        return self._encoded
 
 
 def functions_path(name: str | None = None) -> str:

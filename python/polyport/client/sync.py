@@ -177,7 +177,7 @@ class Stream:
         raise StopIteration
 
     def _finish(self, connection: _Connection) -> None:
-        connection.rest(self._limit)
+        connection.rest(self._limit, messages.SILENCE_S)
         self._connection = None
         self._pool.put(connection)
 
@@ -230,7 +230,7 @@ class _Pool:
 
     def ask(self, request: Call | Question) -> tuple[_Connection, Head]:
         """Sends a request and waits for the head of its answer."""
-        data = request.bytes()
+        data = request.encoded()
         connection = self._take() or self._connect(request.limit)
         try:
             return connection, connection.ask(data, request.limit, request.harmless)
@@ -251,6 +251,7 @@ class _Pool:
     def put(self, connection: _Connection) -> None:
         """Takes back a connection whose answer was read."""
         if connection.is_clean:
+            self._forget_parent()
             connection.idle_since = time.monotonic()
             with self._lock:
                 if len(self._idle) < base.IDLE_CONNECTIONS:
@@ -259,6 +260,8 @@ class _Pool:
         connection.close()
 
     def close(self) -> None:
+        """Closes the connections that nobody uses."""
+        self._forget_parent()
         with self._lock:
             idle, self._idle = self._idle, []
         for connection in idle:
@@ -267,10 +270,13 @@ class _Pool:
     def __del__(self) -> None:
         self.close()
 
-    def _take(self) -> _Connection | None:
+    def _forget_parent(self) -> None:
+        """Leaves the connections to the process that forked this one, and the lock as it was."""
         if self._process != os.getpid():
-            # The process that forked this one goes on using its connections.
             self._lock, self._idle, self._process = threading.Lock(), [], os.getpid()
+
+    def _take(self) -> _Connection | None:
+        self._forget_parent()
         while True:
             with self._lock:
                 if not self._idle:
@@ -357,10 +363,10 @@ class _Connection:
             part = self._reader.take()
         return part
 
-    def rest(self, limit: Limit) -> bytes:
+    def rest(self, limit: Limit, silence: float | None = None) -> bytes:
         """Waits for the rest of the body."""
         while not self._reader.done:
-            self._receive(limit, None)
+            self._receive(limit, silence)
         return self._reader.take()
 
     def _receive(self, limit: Limit, silence: float | None) -> None:
