@@ -1,6 +1,7 @@
 """What the tests of the client call."""
 
 import asyncio
+import os
 import time
 from pathlib import Path
 
@@ -101,3 +102,10 @@ async def endless(path: str, pause: float = 0.0):
 def sleep(seconds: float) -> str:
     time.sleep(seconds)
     return "slept"
+
+
+@polyport.function
+def die(path: str):
+    """Ends its process in the middle of a call."""
+    tell(path, "ran")
+    os._exit(1)

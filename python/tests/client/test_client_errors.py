@@ -265,6 +265,39 @@ def test_what_may_have_run_is_never_asked_again(kind: str) -> None:
 
 
 @both
+def test_a_worker_that_dies_in_a_call_is_not_asked_again(
+    server: Server, kind: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "told"
+    with pytest.raises(polyport.Fault) as caught:
+        call(kind, server.url(), "die", str(path))
+    assert caught.value.ran == "maybe"
+    assert path.read_text() == "ran\n"
+    assert call(kind, server.url(), "math.add", 3, 4) == 7
+
+
+@both
+def test_a_server_without_room_says_so(kind: str, tmp_path: Path) -> None:
+    config = tmp_path / "polyport.toml"
+    config.write_text(
+        "[[listen]]\nprotocol = 'http'\naddress = '127.0.0.1:0'\nanonymous = 'all'\n"
+        "[users.all]\nrights = ['call *']\n"
+        "[limits]\nconnections = 2\nguests = 2\nreserved = 0\n"
+    )
+    server = Server(tmp_path, "--config", str(config))
+    try:
+        url = f"http://127.0.0.1:{server.port}"
+        with Client(url) as first, Client(url) as second:
+            assert first.system.listMethods() == second.system.listMethods()
+            with pytest.raises(polyport.Busy, match="too many connections") as caught:
+                call(kind, url, "system.listMethods")
+            assert caught.value.ran == "no"
+        assert "system.listMethods" in call(kind, url, "system.listMethods")
+    finally:
+        server.stop()
+
+
+@both
 def test_the_server_says_how_long_to_wait_and_the_deadline_holds(kind: str) -> None:
     began = time.monotonic()
     with Fake((fault("busy", "503", "1"),), (result(7),)) as fake:
