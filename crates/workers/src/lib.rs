@@ -16,6 +16,7 @@ mod function;
 mod generation;
 mod launch;
 mod nested;
+mod orphans;
 mod pool;
 mod process;
 mod sessions;

@@ -14,6 +14,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 
+use crate::orphans;
+
 /// The version of the worker protocol, as the process finds it in its environment.
 const VERSION: &str = "1";
 
@@ -56,6 +58,7 @@ impl Process {
             .kill_on_drop(true)
             .spawn()?;
         let pid = child.id().unwrap_or_default();
+        orphans::begun(pid);
         if let Some(out) = child.stdout.take() {
             tokio::spawn(log_lines(out, pid, "stdout"));
         }
@@ -101,6 +104,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         // The group outlives its leader if that has started others.
         kill_group(self.pid);
+        orphans::ended(self.pid);
     }
 }
 
