@@ -23,6 +23,9 @@ pub struct Limits {
     /// [`STALL_BYTES`]. Default 10.
     #[serde(with = "seconds")]
     pub stall_s: Duration,
+    /// Seconds a client may take nothing of what is sent to it; 0 is for ever. Default 60.
+    #[serde(with = "seconds")]
+    pub unread_s: Duration,
     /// Seconds a logged-in connection may be idle; 0 is for ever. Default 0. Administrators are
     /// exempt.
     #[serde(with = "seconds")]
@@ -69,6 +72,7 @@ impl Default for Limits {
             reserved: 3,
             login_s: Duration::from_secs(10),
             stall_s: Duration::from_secs(10),
+            unread_s: Duration::from_secs(60),
             idle_s: Duration::ZERO,
             message_bytes: 128 << 20,
             stranger_message_bytes: 1 << 20,

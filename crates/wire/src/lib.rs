@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use tokio_rustls::TlsAcceptor;
 
-pub use crate::wire::{Ended, HIGH_WATER_BYTES, READ_AHEAD_BYTES, WRITE_STALL, Wire};
+pub use crate::wire::{Ended, HIGH_WATER_BYTES, READ_AHEAD_BYTES, Wire};
 
 /// Both directions of a connection: a socket, a TLS stream, or a pipe in a test.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}

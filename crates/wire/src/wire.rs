@@ -20,9 +20,6 @@ pub const HIGH_WATER_BYTES: usize = 64 * 1024;
 /// Input that is read ahead while a call runs, which is how a client that leaves is noticed.
 pub const READ_AHEAD_BYTES: usize = 64 * 1024;
 
-/// How long a client may take nothing of what is sent to it.
-pub const WRITE_STALL: Duration = Duration::from_secs(60);
-
 /// Buffers up to this size are kept while the connection is idle.
 const KEPT_BYTES: usize = 512;
 
@@ -68,6 +65,8 @@ pub struct Wire {
     start: usize,
     output: Vec<u8>,
     connection: Arc<Connection>,
+    /// How long the client may take nothing of what is sent; zero is for ever.
+    patience: Duration,
 }
 
 impl std::fmt::Debug for Wire {
@@ -85,7 +84,8 @@ impl Wire {
     #[must_use]
     pub fn new(io: Io, guest: &Guest) -> Self {
         let connection = guest.connection().clone();
-        Self { io, input: Vec::new(), start: 0, output: Vec::new(), connection }
+        let patience = guest.limits().unread_s;
+        Self { io, input: Vec::new(), start: 0, output: Vec::new(), connection, patience }
     }
 
     /// The bytes that arrived and are not consumed.
@@ -204,7 +204,7 @@ impl Wire {
     ///
     /// # Errors
     /// The socket's own; [`io::ErrorKind::TimedOut`] when the client takes nothing for
-    /// [`WRITE_STALL`]; [`io::ErrorKind::ConnectionAborted`] when the connection was killed.
+    /// `limits.unread_s`; [`io::ErrorKind::ConnectionAborted`] when the connection was killed.
     pub async fn flush(&mut self) -> io::Result<()> {
         let mut sent = 0;
         while sent < self.output.len() {
@@ -219,7 +219,10 @@ impl Wire {
             .await;
             let bytes = match wrote {
                 Some(result) => result?,
-                None => write_patiently(&mut self.io, &self.connection, rest).await?,
+                None => {
+                    let Self { io, connection, patience, .. } = self;
+                    write_patiently(io, connection, rest, *patience).await?
+                }
             };
             if bytes == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
@@ -310,7 +313,12 @@ impl tokio::io::AsyncWrite for Rewound {
     }
 }
 
-async fn write_patiently(io: &mut Io, connection: &Connection, bytes: &[u8]) -> io::Result<usize> {
+async fn write_patiently(
+    io: &mut Io,
+    connection: &Connection,
+    bytes: &[u8],
+    patience: Duration,
+) -> io::Result<usize> {
     let write = poll_fn(|cx| {
         if let Poll::Ready(Interrupt::Close(reason)) = connection.poll_interrupted(cx)
             && reason != polyport_core::Reason::Shutdown
@@ -319,7 +327,38 @@ async fn write_patiently(io: &mut Io, connection: &Connection, bytes: &[u8]) -> 
         }
         Pin::new(&mut *io).poll_write(cx, bytes)
     });
-    tokio::time::timeout(WRITE_STALL, write)
+    if patience.is_zero() {
+        return write.await;
+    }
+    tokio::time::timeout(patience, write)
         .await
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use polyport_core::{Core, Limits, Listener, Peer, Settings};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_waited_for_as_long_as_configured() {
+        for (seconds, waited) in [(60, Some(60)), (5, Some(5)), (0, None)] {
+            let unread_s = Duration::from_secs(seconds);
+            let limits = Limits { unread_s, ..Limits::default() };
+            let core = Core::new(Settings { limits, ..Settings::default() }).unwrap();
+            let guest = core.admit("mysql", Peer::Memory, &Arc::new(Listener::default())).unwrap();
+            let (_ours, theirs) = tokio::io::duplex(10);
+            let mut wire = Wire::new(Box::new(theirs), &guest);
+            wire.output.extend_from_slice(&[0; 100]);
+            let began = tokio::time::Instant::now();
+            let hour = Duration::from_secs(3_600);
+            let flushed = tokio::time::timeout(hour, wire.flush()).await;
+            assert_eq!(flushed.is_ok(), waited.is_some());
+            if let (Ok(flushed), Some(waited)) = (flushed, waited) {
+                assert_eq!(flushed.unwrap_err().kind(), io::ErrorKind::TimedOut);
+                assert_eq!(began.elapsed().as_secs(), waited);
+            }
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use polyport_wire::{Io, WRITE_STALL};
+use polyport_wire::Io;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::Sleep;
 
@@ -52,7 +52,11 @@ impl Line {
                 Poll::Ready(result)
             }
             Poll::Pending => {
-                let new = || Box::pin(tokio::time::sleep(WRITE_STALL));
+                let patience = self.visit.guest().limits().unread_s;
+                if patience.is_zero() {
+                    return Poll::Pending;
+                }
+                let new = || Box::pin(tokio::time::sleep(patience));
                 ready!(self.stalled.get_or_insert_with(new).as_mut().poll(cx));
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }

@@ -112,6 +112,20 @@ async fn a_client_that_leaves_ends_its_stream() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_takes_nothing_for_too_long_is_cut_off() {
+    for (unread_s, cut) in [(60, true), (5, true), (0, false)] {
+        let limits = Limits { unread_s: Duration::from_secs(unread_s), ..Limits::default() };
+        let server = server_with(Http::new(Config::default()), limits, Anonymous::Nobody);
+        let mut client = server.connect_over(1024);
+        let lines = format!("{ANN}accept: application/x-ndjson\r\n");
+        client.send(post("/v1/call/test.count", &lines, "[1000000]")).await;
+        let took = timeout(Duration::from_secs(3600), &mut client.serving).await;
+        assert_eq!(took.is_ok(), cut);
+        assert_eq!(server.core.stats().total().in_flight, i64::from(!cut));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_operator_stops_a_call_and_the_connection_goes_on() {
     let server = server();
     let mut client = server.connect();
