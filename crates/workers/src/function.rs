@@ -7,6 +7,7 @@ use polyport_worker::Declaration;
 
 use crate::pool::{NoPlace, Pace, Place, Pool};
 use crate::supervisor::Inner;
+use crate::traces::Traces;
 use crate::worker::{Answered, Unsent, lost};
 
 /// Other workers that a call is given to when it had not begun on one that ended.
@@ -19,6 +20,7 @@ struct Target {
     signature: Signature,
     pool: Arc<Pool>,
     pace: Arc<Pace>,
+    traces: Traces,
     /// Not its owner: the functions belong to the core, which the supervisor has.
     supervisor: Weak<Inner>,
 }
@@ -40,7 +42,8 @@ pub(crate) fn function(
         }
     }
     let (name, signature) = (name.clone(), signature.clone());
-    let target = Target { name, signature, pool, pace: Arc::default(), supervisor };
+    let (pace, traces) = (Arc::default(), Traces::default());
+    let target = Target { name, signature, pool, pace, traces, supervisor };
     let target = Arc::new(target);
     function.asynchronous(move |call, mut arguments| {
         let arguments = Arguments::positional(arguments.values());
@@ -59,12 +62,18 @@ impl Target {
                 Err(Unsent::Gone) => continue,
                 Err(Unsent::Fault(fault)) => return Err(fault),
             };
-            match pending.answer().await? {
+            let answered = pending.answer().await;
+            match answered.inspect_err(|fault| self.traces.note(&self.name, &call, fault))? {
                 Answered::Reply(reply) => return Ok(reply),
                 Answered::Stream(columns, source) => {
-                    let items = futures_util::stream::unfold(source, async |mut source| {
-                        source.next().await.map(|item| (item, source))
-                    });
+                    let state = (source, self, call);
+                    let items =
+                        futures_util::stream::unfold(state, async |(mut source, own, call)| {
+                            let item = source.next().await?;
+                            let item =
+                                item.inspect_err(|fault| own.traces.note(&own.name, &call, fault));
+                            Some((item, (source, own, call)))
+                        });
                     return Ok(Reply::Stream(Stream::new(items).with_columns(columns)));
                 }
                 // One that ends each worker that it is sent to must not end them all.

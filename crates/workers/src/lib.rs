@@ -22,6 +22,7 @@ mod process;
 mod sessions;
 mod slot;
 mod supervisor;
+mod traces;
 mod watch;
 mod worker;
 
