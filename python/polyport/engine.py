@@ -75,7 +75,11 @@ class Channel:
     def send(self, data: bytes | bytearray) -> None:
         """Sends frames."""
         with self.lock:
-            self.send_locked(data)
+            if self.is_open:
+                try:
+                    self.socket.sendall(data)
+                except ConnectionError:
+                    leave(0)
 
     def send_locked(self, data: bytes | bytearray) -> None:
         """Sends frames; the caller has the lock."""

@@ -202,10 +202,12 @@ def from_wire(fault: Any) -> Fault:
 def to_wire(error: BaseException) -> dict[str, Any]:
     """An exception that a function raised, as frames hold it."""
     if isinstance(error, Fault):
+        # A subclass of the application's own is told by its name, those above by their kind.
+        own = "" if type(error) in _BY_KIND.values() else type(error).__name__
         fault: dict[str, Any] = {
             "kind": error.kind,
             "message": error.message[:_TEXT_LETTERS],
-            "class": error.class_name,
+            "class": error.class_name or own,
             "attributes": _sendable(error.attributes),
             "trace": "\n".join(filter(None, (error.trace, trace(error)))),
             "ran": "maybe" if error.ran == "maybe" else "yes",
@@ -237,9 +239,14 @@ def trace(error: BaseException) -> str:
     try:
         told = traceback.TracebackException.from_exception(error)
         _strip(told, set())
-        return _clean("".join(told.format()))[:_TEXT_LETTERS]
+        text = _clean("".join(told.format()))
     except Exception as broken:  # An exception whose own text fails, for one.
         return f"(no traceback: {type(broken).__name__})"
+    if len(text) <= _TEXT_LETTERS:
+        return text
+    # The last lines tell most, and the first where it began.
+    first = _TEXT_LETTERS // 4
+    return f"{text[:first]}\n…\n{text[first + 3 - _TEXT_LETTERS :]}"
 
 
 _RAN = {"raised": "yes", "internal": "yes", "timeout": "maybe", "cancelled": "maybe"}

@@ -61,6 +61,8 @@ class PlainEngine(Engine):
         self._serving: list[Call] = []
         self._streams: dict[int, _Stream] = {}
         self._ready: collections.deque[_Stream] = collections.deque()
+        #: Credit for streams whose call has not begun.
+        self._early_credit: dict[int, int] = {}
         self._progress = _progress_file(progress)
         self._begun = 0
         self._received_at = 0.0
@@ -156,10 +158,13 @@ class PlainEngine(Engine):
 
     def on_credit(self, frame: list[Any]) -> None:
         """Lets a stream go on."""
-        stream = self._streams.get(frame[1])
+        _, id, count, *_ = frame
+        stream = self._streams.get(id)
         if stream is not None:
-            stream.credit += frame[2]
+            stream.credit += count
             self._make_ready(stream)
+        elif any(call._id == id for _, call, _ in self._calls):
+            self._early_credit[id] = self._early_credit.get(id, 0) + count
 
     def _receive(self, wait: bool = True) -> None:
         arrived = self.channel.receive(wait)
@@ -200,6 +205,7 @@ class PlainEngine(Engine):
 
     def _open(self, entry: Entry, call: Call, generator: Generator[Any, None, Any]) -> None:
         stream = _Stream(entry.name, call, generator)
+        stream.credit += self._early_credit.pop(call._id, 0)
         self._streams[call._id] = stream
         self._end(call)
         self.send_frame([STREAM, call._id, entry.stream_columns])
@@ -265,7 +271,8 @@ class PlainEngine(Engine):
 
     def _mark(self, id: int) -> None:
         """Notes that a call runs, before it does."""
-        self._begun = max(self._begun, id)
+        if id > self._begun:  # noqa: PLR1730
+            self._begun = id
         _write_progress(self._progress, 0, id, self._begun)
 
     def _end(self, call: Call) -> None:

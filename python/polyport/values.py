@@ -65,9 +65,11 @@ def pack(value: object) -> bytes:
 
 def pack_reply(id: int, kind: int, reply: object) -> bytes:
     """The array of a frame whose last element is what a function returned."""
-    if type(reply) is Rows or type(reply) is Many:
-        reply = _reply(reply)
-    return pack([kind, id, reply])
+    return pack([kind, id, _reply(reply) if type(reply) in _WHOLE else reply])
+
+
+#: What can be a whole reply, and no part of one.
+_WHOLE = frozenset((Rows, Many))
 
 
 def unpack(data: bytes) -> Any:

@@ -208,6 +208,17 @@ def test_a_stream_waits_for_credit_and_other_calls_run_meanwhile(start: Start) -
     assert worker.call("told") == ["closed"]
 
 
+@pytest.mark.parametrize("before", [[], ["sleep", 0.05]])
+def test_credit_may_come_before_the_stream_begins(start: Start, before: list[Any]) -> None:
+    worker = start(APP)
+    if before:
+        worker.begin(*before)
+    id = 77
+    worker.send(worker.call_frame(id, "squares", 100), [CREDIT, id, 50], [CREDIT, id, 50])
+    frames = [worker.receive() for _ in range(102 + bool(before))]
+    assert frames[-1] == [DONE, id, None]
+
+
 def test_two_streams_share_the_worker(start: Start) -> None:
     worker = start(APP)
     first, second = worker.begin("squares", 10), worker.begin("squares", 10)
