@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::bail;
 
 use crate::conform::{ends_well, limited};
-use crate::server::{self, Server};
+use crate::server::{self, Server, Start};
 use crate::step::{root, say, target};
 use crate::tally::{self, Tally};
 use crate::wheel::{self, Installed};
@@ -25,8 +25,7 @@ pub(crate) fn alone() -> anyhow::Result<()> {
 }
 
 /// Runs the clients of every protocol, against functions in Rust and, from the wheel, the same in
-/// Python. Where they are missing nothing is run, unless `CI=true`
-/// says that they must be there.
+/// Python. Where they are missing nothing is run, unless `CI=true` says that they must be there.
 pub(crate) fn run(wheel: &Path) -> anyhow::Result<Tally> {
     let scripts = root().join("../shared/acceptance");
     if !scripts.is_dir() {
@@ -41,9 +40,6 @@ pub(crate) fn run(wheel: &Path) -> anyhow::Result<Tally> {
     tally += all(&scripts, "Python", &|name| python::conformance(&installed, name))?;
     Ok(tally)
 }
-
-/// Starts a server whose log has this name.
-type Start<'a> = &'a dyn Fn(&str) -> anyhow::Result<Server>;
 
 fn all(scripts: &Path, language: &str, start: Start<'_>) -> anyhow::Result<Tally> {
     let mut tally = mysql(scripts, language, start)?;

@@ -15,7 +15,7 @@ use std::process::Command;
 
 use anyhow::Context as _;
 
-use crate::server::{self, PROTOCOLS, Server};
+use crate::server::{self, PROTOCOLS, Server, Start};
 use crate::step::{root, say, target};
 use crate::tally::{self, Tally};
 use crate::tools;
@@ -26,11 +26,11 @@ pub(crate) const SCRIPT_LIMIT_S: &str = "600";
 pub(crate) fn alone(words: &[String]) -> anyhow::Result<()> {
     tools::system_packages()?;
     server::build()?;
-    run(words)?.conclude()
+    run(words, &Server::start)?.conclude()
 }
 
 /// Runs the scripts whose name has one of the words; without words all of them.
-pub(crate) fn run(words: &[String]) -> anyhow::Result<Tally> {
+pub(crate) fn run(words: &[String], start: Start<'_>) -> anyhow::Result<Tally> {
     let files = fs::read_dir(folder()).context("cannot list tests/conformance")?;
     let mut scripts: Vec<_> = files.filter_map(|file| Some(file.ok()?.path())).collect();
     scripts.sort();
@@ -40,7 +40,7 @@ pub(crate) fn run(words: &[String]) -> anyhow::Result<Tally> {
         let wanted = words.is_empty() || words.iter().any(|word| stem.contains(word.as_str()));
         if wanted && let Some(mut command) = interpreter(&ending)? {
             say(&format!("clients: {stem}.{ending}"));
-            tally += one(command.arg(&script), &stem)?;
+            tally += one(command.arg(&script), &stem, start)?;
         }
     }
     Ok(tally)
@@ -76,12 +76,12 @@ fn part(part: Option<&OsStr>) -> String {
     part.unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn one(command: &mut Command, name: &str) -> anyhow::Result<Tally> {
+fn one(command: &mut Command, name: &str, start: Start<'_>) -> anyhow::Result<Tally> {
     if has_own_servers(name) {
         command.env("POLYPORT_BIN", target().join("release/polyport"));
         return tally::count(command, tally::client_line);
     }
-    let server = Server::start(name)?;
+    let server = start(name)?;
     match PROTOCOLS.iter().find(|own| name.split('_').next() == Some(own)) {
         Some(protocol) => {
             command.args(["127.0.0.1", server.port(protocol)?]);

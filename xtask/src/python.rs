@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
 
-use crate::conform::{ends_well, limited};
+use crate::conform::{self, ends_well, limited};
 use crate::server::{PROTOCOLS, Server};
 use crate::step::{root, say};
 use crate::tally::{self, Tally};
@@ -33,7 +33,7 @@ pub(crate) fn tour_alone() -> anyhow::Result<()> {
 }
 
 /// Every check of the package: lints once, its tests on each version of Python, what the wheel
-/// holds, the examples, and the guide.
+/// holds, the examples, the guide, and the real clients of each protocol.
 pub(crate) fn run(wheel: &Path) -> anyhow::Result<Tally> {
     let mut tally = lints()?;
     for version in VERSIONS {
@@ -48,6 +48,9 @@ pub(crate) fn run(wheel: &Path) -> anyhow::Result<Tally> {
     tally += examples(&installed)?;
     tally += compat(&installed)?;
     tally += guide(&installed)?;
+    say("clients of functions in Python");
+    let start = |name: &str| conformance(&installed, name);
+    tally += conform::run(&PROTOCOLS.map(String::from), &start)?;
     Ok(tally)
 }
 

@@ -26,6 +26,9 @@ pub(crate) fn build() -> anyhow::Result<()> {
     run(cargo(words).args(["--bin", "polyport", "--example", "conformance"]))
 }
 
+/// What starts a server whose log and data folder have this name.
+pub(crate) type Start<'a> = &'a dyn Fn(&str) -> anyhow::Result<Server>;
+
 /// A server that runs on free ports, with a data folder of its own.
 pub(crate) struct Server {
     process: Child,

@@ -1,8 +1,9 @@
 //! `cargo xtask test`: all that can be tested, on a machine that has only Rust, Python and Node.
 
+use crate::server::{self, Server};
 use crate::step::{cargo, say};
 use crate::tally::{self, Tally};
-use crate::{acceptance, conform, python, server, tools, wheel};
+use crate::{acceptance, conform, python, tools, wheel};
 
 pub(crate) fn run(with_acceptance: bool) -> anyhow::Result<()> {
     tools::system_packages()?;
@@ -10,7 +11,7 @@ pub(crate) fn run(with_acceptance: bool) -> anyhow::Result<()> {
     // Clients of a server that does not build would tell nothing more.
     if tally.passed > 0 {
         server::build()?;
-        tally += conform::run(&[])?;
+        tally += conform::run(&[], &Server::start)?;
         let wheel = wheel::build()?;
         tally += python::run(&wheel)?;
         if with_acceptance {
