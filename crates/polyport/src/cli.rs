@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use rustix::process::Signal;
 
 use crate::config::{Config, IfTaken, Listen, LogFormat};
 use crate::error::Error;
@@ -104,6 +105,9 @@ pub struct ServeFlags {
     /// Log each call.
     #[arg(long)]
     log_calls: bool,
+    /// Stop when standard input ends, as it does when the program that started this one is gone.
+    #[arg(long)]
+    until_eof: bool,
 }
 
 fn log_format(text: &str) -> Result<LogFormat, String> {
@@ -167,11 +171,20 @@ fn run(mut builder: Builder, flags: &ServeFlags, if_taken: IfTaken) -> Result<()
     // Each connection is a file descriptor, and the usual soft limit of 1024 is far below what
     // the server can hold.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
+    if flags.until_eof {
+        std::thread::spawn(stop_at_eof);
+    }
     let server = builder.build()?;
     server.run_with(|running| {
         banner::show(running);
         announce(running);
     })
+}
+
+/// Waits until standard input ends, and then stops this process as SIGTERM does.
+fn stop_at_eof() {
+    let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+    let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::TERM);
 }
 
 /// One line for each listener on standard output, then `ready`, for programs that start us.
