@@ -168,7 +168,10 @@ class PlainEngine(Engine):
 
     def _receive(self, wait: bool = True) -> None:
         arrived = self.channel.receive(wait)
-        self._received_at = time.monotonic()
+        if not self._serving:
+            # What is read within a call is not the last word on those that wait behind it: the
+            # server takes them back when that call is a long one.
+            self._received_at = time.monotonic()
         for frame in arrived:
             if frame[0] == CALL:
                 self._calls.append(self.find(frame))
@@ -178,7 +181,7 @@ class PlainEngine(Engine):
     def _serve_next(self) -> None:
         """Runs the call that has waited longest."""
         if time.monotonic() - self._received_at > _STALE_S:
-            # While the call before it ran, this one may have been cancelled.
+            # While the call before it ran, this one may have been cancelled or taken back.
             self._receive(wait=False)
         if self._calls:
             self._serve(*self._calls.popleft())

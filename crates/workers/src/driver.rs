@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use polyport_core::limits::Limits;
-use polyport_core::{Column, Fault, Reply, Text, Value};
+use polyport_core::{Column, Fault, Kind, Ran, Reply, Text, Value};
 use polyport_worker::{Bounds, Frame, Level, Log, Sender, decode};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::OwnedReadHalf;
@@ -49,6 +49,8 @@ pub(crate) struct Driver {
     pub(crate) input: Vec<u8>,
     /// When anything last came from it.
     pub(crate) heard: Instant,
+    /// The call that was running when it had last said nothing for a while.
+    pub(crate) slow: u64,
     pub(crate) ping: Ping,
     /// It has asked to be replaced.
     pub(crate) retires: bool,
@@ -252,8 +254,45 @@ impl Driver {
             if let Err(why) = self.look_into_outbox() {
                 return Some(why);
             }
+            self.recall();
         }
         if self.ping.next <= now { self.ping(now) } else { None }
+    }
+
+    /// Takes back the calls that wait behind one that takes long, though its function used to be
+    /// quick, so that others run them.
+    ///
+    /// After a call that took long a worker reads before it begins the next. So if the call is
+    /// still seen to run when the socket has what takes the others back, none of them will begin.
+    fn recall(&mut self) {
+        let Some(progress) = &self.worker.progress else { return };
+        let (running, begun) = (progress.running(), progress.begun());
+        if running == 0 || std::mem::replace(&mut self.slow, running) != running {
+            return;
+        }
+        let recalled: Vec<Sent> = {
+            let mut state = self.worker.lock();
+            let Some(slow) = state.sent.get_mut(&running) else { return };
+            slow.place.note_slow();
+            let chain = slow.chain;
+            let waits = |sent: &Sent| sent.chain != chain && !sent.cancelled && !sent.recalled;
+            let ids = state.sent.iter_mut().filter(|(id, sent)| **id > begun && waits(sent));
+            let ids: Vec<u64> = ids.map(|(id, sent)| (sent.recalled = true, *id).1).collect();
+            for id in &ids {
+                self.worker.tell(&mut state, &Frame::Cancel { id: *id });
+            }
+            // Else the worker answers that it has not begun them.
+            if state.unwritten() > 0 || (progress.running(), progress.begun()) != (running, begun) {
+                return;
+            }
+            ids.iter().filter_map(|id| state.sent.remove(id)).collect()
+        };
+        for sent in recalled {
+            sent.place.give_back();
+            if let Some(answer) = sent.answer {
+                let _ = answer.send(Answer::Recalled);
+            }
+        }
     }
 
     /// Asks whether the worker is there, unless it runs something that keeps it from answering.
@@ -366,12 +405,17 @@ impl Worker {
             state.nested.retain(|_, nested| nested.inside != id);
             (state.sent.remove(&id), state.retired)
         };
-        let Some(Sent { answer, items, place, .. }) = sent else { return };
+        let Some(Sent { answer, items, place, recalled, .. }) = sent else { return };
         // The place is free before the answer is seen, so that who calls again finds it.
         drop(place);
+        let not_begun = |fault: &Fault| (fault.kind(), fault.ran()) == (Kind::Cancelled, Ran::No);
         match (answer, items) {
             (Some(answer), _) => {
-                let _ = answer.send(Answer::Done(result));
+                let answered = match result {
+                    Err(fault) if recalled && not_begun(&fault) => Answer::Recalled,
+                    result => Answer::Done(result),
+                };
+                let _ = answer.send(answered);
             }
             (None, Some(items)) => {
                 if let Err(fault) = result {

@@ -77,8 +77,11 @@ impl Target {
                     return Ok(Reply::Stream(Stream::new(items).with_columns(columns)));
                 }
                 // One that ends each worker that it is sent to must not end them all.
-                Answered::Again(why) if attempts == ATTEMPTS => return Err(lost(&why, false)),
-                Answered::Again(_) => attempts += 1,
+                Answered::Again(None) => {}
+                Answered::Again(Some(why)) if attempts == ATTEMPTS => {
+                    return Err(lost(&why, false));
+                }
+                Answered::Again(Some(_)) => attempts += 1,
             }
         }
     }

@@ -137,6 +137,7 @@ impl Candidate {
             bounds,
             input,
             heard: Instant::now(),
+            slow: 0,
             ping,
             retires: false,
         };

@@ -51,7 +51,6 @@ fn tell(what: &str, group: u32) {
 struct Watcher(ChildStdin);
 
 impl Watcher {
-    #[expect(clippy::zombie_processes, reason = "it ends after this process")]
     fn start() -> io::Result<Self> {
         let mut child = Command::new("sh")
             .args(["-c", SCRIPT])

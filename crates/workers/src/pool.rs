@@ -454,6 +454,23 @@ impl Place {
         }
     }
 
+    /// Gives the place back before the worker had any work with it.
+    pub(crate) fn give_back(mut self) {
+        self.held = false;
+        self.pool.lock().relieve(&self.worker, self.quick);
+        self.pool.serve_waiting();
+    }
+
+    /// The call takes longer than was thought: none is sent to wait behind it.
+    pub(crate) fn note_slow(&mut self) {
+        if std::mem::take(&mut self.quick)
+            && self.held
+            && let Some(member) = self.pool.lock().member(&self.worker)
+        {
+            member.slow += 1;
+        }
+    }
+
     /// Takes the place again, whether there is room or not: the worker goes on with the stream.
     pub(crate) fn retake(&mut self) {
         if !std::mem::replace(&mut self.held, true) {

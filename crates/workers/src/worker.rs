@@ -91,6 +91,8 @@ pub(crate) struct Sent {
     pub(crate) items: Option<Items>,
     /// Nobody waits for it any more.
     pub(crate) cancelled: bool,
+    /// It is to run elsewhere, if it has not begun.
+    pub(crate) recalled: bool,
     /// When a call that nobody waits for any more is reason enough to end the process.
     pub(crate) overdue: Option<Instant>,
 }
@@ -115,6 +117,8 @@ pub(crate) struct Nested {
 pub(crate) enum Answer {
     Done(Result<Reply, Fault>),
     Stream(Vec<Column>, mpsc::UnboundedReceiver<Result<Value, Fault>>),
+    /// It waited behind one that takes long, and has not begun.
+    Recalled,
     /// The worker is gone; whether the call had begun, and why.
     Lost {
         begun: bool,
@@ -205,8 +209,16 @@ impl Worker {
         state.calls += 1;
         self.calls_of_place.fetch_add(1, Relaxed);
         let (call, answer_to) = (call.clone(), Some(sender));
-        let (items, cancelled, overdue) = (None, false, None);
-        let sent = Sent { call, chain, place, answer: answer_to, items, cancelled, overdue };
+        let sent = Sent {
+            call,
+            chain,
+            place,
+            answer: answer_to,
+            items: None,
+            cancelled: false,
+            recalled: false,
+            overdue: None,
+        };
         state.sent.insert(id, sent);
         if self.is_near() {
             // The driver writes it once all connections that are ready have had their turn, and
@@ -473,7 +485,8 @@ impl Pending {
                 let (worker, id) = (self.worker.clone(), self.id);
                 Ok(Answered::Stream(columns, Source { worker, id, items, taken: 0 }))
             }
-            Ok(Answer::Lost { begun: false, why }) => Ok(Answered::Again(why)),
+            Ok(Answer::Recalled) => Ok(Answered::Again(None)),
+            Ok(Answer::Lost { begun: false, why }) => Ok(Answered::Again(Some(why))),
             Ok(Answer::Lost { begun: true, why }) => Err(lost(&why, true)),
             Err(_) => Err(Fault::new(Kind::Internal, "the call was dropped by its worker")),
         }
@@ -493,8 +506,8 @@ impl Drop for Pending {
 pub(crate) enum Answered {
     Reply(Reply),
     Stream(Vec<Column>, Source),
-    /// It had not begun when its worker died; another can run it.
-    Again(Text),
+    /// It has not begun, and another worker can run it; why its worker died, if it has.
+    Again(Option<Text>),
 }
 
 /// The receiving end of a stream. Dropped before its end, it ends the stream.

@@ -13,6 +13,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 use polyport_core::{Arguments, Fault, Kind, Param, Ran, Reply, Signature, Text, Type, Value};
 use polyport_worker::{
@@ -208,7 +209,12 @@ impl Worker {
         }
         loop {
             if let Some(call) = self.waiting.pop_front() {
+                let began = Instant::now();
                 self.serve(call);
+                if began.elapsed() > Duration::from_millis(1) {
+                    // Those that wait may have been taken back meanwhile.
+                    self.look();
+                }
             } else if !self.go_on(None) {
                 if self.draining && self.streams.is_empty() && !self.ignores_drain {
                     return Ok(());
@@ -298,10 +304,18 @@ impl Worker {
         }
     }
 
+    /// Does what the frames that have arrived say.
+    fn look(&mut self) {
+        self.socket.set_nonblocking(true).expect("it is a socket");
+        self.read();
+        self.socket.set_nonblocking(false).expect("it is a socket");
+    }
+
     /// Waits for bytes, and does what the frames in them say.
     pub(crate) fn read(&mut self) {
         let mut bytes = [0; 64 * 1024];
         match self.socket.read(&mut bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
             // A closed socket ends the worker, with whatever it was doing.
             Ok(0) | Err(_) => std::process::exit(0),
             Ok(length) => self.input.extend_from_slice(&bytes[..length]),

@@ -23,6 +23,24 @@ pub(crate) fn functions() -> Vec<Row> {
                 std::hint::spin_loop();
             }
         }),
+        // As quick as any, but for one call.
+        ("moody", "name:text", false, |worker, _, v| match text(&v, 0).as_str() {
+            "" => Ok(Given::Value(Value::Int(std::process::id().into()))),
+            name => {
+                worker.call("test.note", [name.to_owned()].into_iter().collect())?;
+                loop {
+                    std::hint::spin_loop();
+                }
+            }
+        }),
+        // Leaves a trace of each time that it ran.
+        ("trace", "path:text ms:int", false, |_, _, v| {
+            std::thread::sleep(Duration::from_millis(int(&v, 1).unsigned_abs()));
+            let file = std::fs::File::options().append(true).create(true).open(text(&v, 0));
+            let written = file.and_then(|mut file| file.write_all(b"."));
+            written.map_err(|error| Fault::new(Kind::Raised, error.to_string()))?;
+            Ok(Given::Value(Value::Null))
+        }),
         ("sleep", "ms:int", false, |_, _, v| {
             std::thread::sleep(Duration::from_millis(int(&v, 0).unsigned_abs()));
             Ok(Given::Value(Value::Int(std::process::id().into())))

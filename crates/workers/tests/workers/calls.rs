@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use polyport_core::{Kind, Ran};
+use polyport_core::{Kind, Ran, Value};
 
 use rustix::process::Signal;
 
@@ -181,5 +181,45 @@ async fn a_worker_killed_while_it_waits_for_its_own_call_takes_nobody_along() {
         ann.int("deep", [2]).await.unwrap();
     }
     rig.until("both are there", || (rig.ready("plain").len() == 2).then_some(())).await;
+    assert!(rig.stats().iter().all(|own| own.running == 0), "{:?}", rig.stats());
+}
+
+#[tokio::test]
+async fn calls_behind_one_that_hangs_though_it_used_to_be_quick_run_elsewhere() {
+    let rig = Rig::start("", |config| config.count = Some(2)).await;
+    let ann = rig.client().await;
+    for _ in 0..20 {
+        ann.call("moody", [""]).await.unwrap();
+    }
+    let hanging = ann.begin("moody", "one");
+    let others: Vec<_> = (0..20).map(|_| ann.begin("moody", "")).collect();
+    rig.begun("one").await;
+    for other in others {
+        within(other).await.unwrap().unwrap();
+    }
+    assert!(!hanging.is_finished());
+    assert_eq!(rig.stats().iter().map(|own| own.restarts).sum::<u64>(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_are_taken_back_run_once() {
+    let rig = Rig::start("", |config| config.count = Some(2)).await;
+    let trace = rig.app_path().with_extension("trace");
+    let path = trace.to_str().unwrap();
+    let mut clients = Vec::new();
+    for n in 0..16 {
+        let (client, path) = (rig.client().await, path.to_owned());
+        clients.push(tokio::spawn(async move {
+            for round in 0..100 {
+                // Around the time after which a call counts as long.
+                let ms = if (n + round) % 23 == 0 { 8 + round % 30 } else { 0 };
+                client.call("trace", [Value::from(path.clone()), Value::Int(ms)]).await.unwrap();
+            }
+        }));
+    }
+    for client in clients {
+        within(client).await.unwrap();
+    }
+    assert_eq!(std::fs::metadata(&trace).unwrap().len(), 1_600);
     assert!(rig.stats().iter().all(|own| own.running == 0), "{:?}", rig.stats());
 }
