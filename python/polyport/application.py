@@ -190,6 +190,8 @@ class Application:
         name = options.name or snake_case(own.__name__)
         prefix = "" if flat else f"{name}."
         members = dict(_members(own))
+        if not members:
+            raise TypeError(f"{own.__name__} has nothing public to serve")
         pool = None if mode == "call" else self._object_pool(name, mode, options, members)
         if pool is not None:
             self.holders.append((pool, holder))
@@ -201,7 +203,9 @@ class Application:
         listed = getattr(module, "__all__", None)
         for name, thing in list(vars(module).items()):
             public = name in listed if listed is not None else not name.startswith("_")
-            own = inspect.isfunction(thing) and thing.__module__ == module.__name__
+            # A cached function, for one, is an object that wraps its function.
+            own = inspect.isfunction(getattr(thing, "__wrapped__", thing))
+            own = own and thing.__module__ == module.__name__
             if public and own and not getattr(thing, SKIPPED, False):
                 self.add_function(thing, Options(name=name))
 
@@ -326,7 +330,7 @@ def snake_case(name: str) -> str:
 
 
 def _own_name(function: Any) -> str:
-    if _is_partial(function):
+    if isinstance(function, functools.partial):
         return _own_name(function.func)
     name = getattr(function, "__name__", None)
     if not isinstance(name, str) or name == "<lambda>":
@@ -335,13 +339,19 @@ def _own_name(function: Any) -> str:
     return name
 
 
-def _is_partial(thing: Any) -> bool:
-    return isinstance(thing, functools.partial)
+def is_function(thing: Any) -> bool:
+    """Whether a thing is served by being called, and not by its methods."""
+    if inspect.isroutine(thing) or isinstance(thing, functools.partial):
+        return True
+    return callable(thing) and not isinstance(thing, type) and not dict(_members(type(thing)))
 
 
 def _style(function: Any) -> Style:
     if isinstance(function, (staticmethod, classmethod)):
         function = function.__func__
+    plain = inspect.isroutine(function) or isinstance(function, functools.partial)
+    if callable(function) and not plain:
+        function = type(function).__call__
     if inspect.iscoroutinefunction(function):
         return "coroutine"
     if inspect.isasyncgenfunction(function):

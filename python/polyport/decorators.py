@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, overload
@@ -124,7 +123,7 @@ def register(
     The options are those of :func:`function` and :func:`object`.
     """
     options = Options(name, help, threads, concurrency, workers, _columns(columns))
-    if inspect.isroutine(thing) or isinstance(thing, functools.partial):
+    if application.is_function(thing):
         if flat or mode != "shared":
             raise TypeError(f"flat= and mode= are for objects, and {thing!r} is a function")
         application.APPLICATION.add_function(thing, options)

@@ -250,7 +250,7 @@ def _hints(function: Any) -> dict[str, Any]:
     """The hints that can be found out; one that names what only a type checker imports cannot."""
     function = inspect.unwrap(function)
     if not hasattr(function, "__annotations__"):
-        function = getattr(function, "func", function)
+        function = function.func if hasattr(function, "func") else type(function).__call__
     with contextlib.suppress(Exception):
         return typing.get_type_hints(function, include_extras=True)
     space = getattr(function, "__globals__", {})

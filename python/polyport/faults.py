@@ -23,7 +23,7 @@ class LogicError(Exception):
     """
 
     errno: int
-    message: str
+    message: str = ""
 
     def __init__(self, errno: int, message: str = "") -> None:
         if not isinstance(errno, int) or isinstance(errno, bool) or not 0 <= errno <= 0xFFFF:
@@ -46,18 +46,20 @@ class Fault(Exception):
     #: The kind, one word such as ``not_found``.
     kind: ClassVar[str] = "internal"
 
+    # With values, since a subclass may have an __init__ that does not call this one.
+
     #: The text that the user reads.
-    message: str
+    message: str = ""
     #: The class of the exception that the function raised, empty when there was none.
-    class_name: str
+    class_name: str = ""
     #: The error number that the function chose, or ``None``.
-    errno: int | None
+    errno: int | None = None
     #: Named details.
-    attributes: dict[str, Any]
+    attributes: dict[str, Any] = {}  # noqa: RUF012
     #: The traceback of the function, empty when there is none.
-    trace: str
+    trace: str = ""
     #: ``yes``, ``no`` or ``maybe``: whether the call may have had an effect.
-    ran: str
+    ran: str = "yes"
 
     def __init__(
         self,
@@ -70,7 +72,7 @@ class Fault(Exception):
         ran: str = "yes",
     ) -> None:
         super().__init__(message)
-        self.message = message
+        self.message = str(message)
         self.class_name = class_name
         self.errno = errno
         self.attributes = attributes or {}
@@ -206,16 +208,16 @@ def to_wire(error: BaseException) -> dict[str, Any]:
         own = "" if type(error) in _BY_KIND.values() else type(error).__name__
         fault: dict[str, Any] = {
             "kind": error.kind,
-            "message": error.message[:_TEXT_LETTERS],
-            "class": error.class_name or own,
+            "message": _text(error)[:_TEXT_LETTERS],
+            "class": _clean(str(error.class_name or own)),
             "attributes": _sendable(error.attributes),
-            "trace": "\n".join(filter(None, (error.trace, trace(error)))),
+            "trace": _clean("\n".join(filter(None, (str(error.trace), trace(error))))),
             "ran": "maybe" if error.ran == "maybe" else "yes",
         }
         errno = error.errno
     elif isinstance(error, LogicError):
         fault = _raised(error, vars(error).keys() - {"errno", "message"})
-        errno = error.errno
+        errno = getattr(error, "errno", None)
     else:
         fault = _raised(error, getattr(error, "__dict__", {}).keys())
         errno = None

@@ -125,11 +125,14 @@ class ThreadsEngine(Engine):
         self.application.prepare(self.pool)
         for frame in arrived:
             self.handle(frame)
+        waiter = select.poll()
+        waiter.register(self.channel.socket, select.POLLIN)
+        waiter.register(self._wake_read, select.POLLIN)
         while True:
             if self.draining:
                 if not self._served:
                     return
-                select.select([self.channel.socket.fileno(), self._wake_read], [], [])
+                waiter.poll()
             for frame in self.channel.receive(wait=not self.draining):
                 self.handle(frame)
 

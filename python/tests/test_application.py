@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import types
 from typing import Any
 
@@ -238,6 +239,7 @@ def test_without_any_decorator_the_public_functions_of_the_file_are_served(
 ) -> None:
     module = types.ModuleType("shop")
     source = """
+from functools import lru_cache
 from math import sqrt
 from textwrap import dedent
 def add(a, b): return a + b
@@ -246,10 +248,53 @@ class Thing:
     def method(self): pass
 limit = 3
 async def later(): pass
+@lru_cache
+def cached(): pass
 """
     exec(source, module.__dict__)  # noqa: S102
     app.add_module(module)
-    assert list(app.entries) == ["add", "later"]
+    assert list(app.entries) == ["add", "later", "cached"]
+
+
+def test_whatever_can_be_called_is_served_as_a_function(app: Application) -> None:
+    @functools.lru_cache
+    def cached(n: int) -> int:
+        return n
+
+    class Adder:
+        def __call__(self, a: int, b: int) -> float:
+            return a + b
+
+    class Waiter:
+        async def __call__(self) -> None: ...
+
+    class Both:
+        def __call__(self) -> None: ...
+
+        def method(self) -> None: ...
+
+    polyport.function(cached)
+    polyport.register(Adder(), "add")
+    polyport.register(Waiter(), "wait")
+    polyport.register(Both(), "both")
+    polyport.register(functools.partial(cached, 1), "one")
+    polyport.register(math.sqrt)
+    names = ["cached", "add", "wait", "both.method", "one", "sqrt"]
+    assert list(app.entries) == names
+    assert app.entries["add"].on_wire() == {
+        "name": "add",
+        "pool": "plain",
+        "params": [{"name": "a", "type": "int"}, {"name": "b", "type": "int"}],
+        "returns": "float",
+    }
+    assert app.entries["wait"].pool.name == "async"
+    assert app.entries["cached"].start([5], 0) == 5
+
+    class Nothing:
+        _private = 1
+
+    with pytest.raises(TypeError, match="nothing public"):
+        polyport.register(Nothing())
 
 
 def test_a_list_of_public_names_is_followed(app: Application) -> None:

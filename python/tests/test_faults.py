@@ -56,6 +56,28 @@ class Refused(polyport.LogicError):
     """An error with a number of the application's own."""
 
 
+class Bare(polyport.Denied):
+    def __init__(self, item: str) -> None:
+        self.item = item
+
+
+class BareLogic(polyport.LogicError):
+    def __init__(self) -> None:
+        pass
+
+
+def test_subclasses_need_not_call_the_constructor_of_their_base() -> None:
+    fault = to_wire(Bare("chair"))
+    assert (fault["kind"], fault["class"], fault["message"]) == ("denied", "Bare", "")
+    assert to_wire(BareLogic())["class"] == "BareLogic"
+
+
+def test_faults_that_hold_anything_can_be_sent() -> None:
+    odd = polyport.Denied(5, errno="x", class_name=7, trace=b"", attributes={1: 2, "a": "\ud800"})  # type: ignore[arg-type, dict-item]
+    for error in (odd, polyport.Busy("\ud800"), polyport.LogicError(1, "\ud800")):
+        values.pack(to_wire(error))
+
+
 def test_own_subclasses_are_told_by_name() -> None:
     fault = to_wire(OutOfStock("none left"))
     assert (fault["kind"], fault["class"]) == ("conflict", "OutOfStock")
