@@ -142,18 +142,14 @@ class AsyncEngine(ThreadsEngine):
     def send(self, data: bytes) -> None:
         """Sends frames, from any thread; those of one turn of the loop leave together."""
         with self.channel.lock:
-            self.send_call(data)
-
-    def send_call(self, data: bytes) -> None:
-        """Keeps frames until the end of this turn; the caller has the lock of the channel."""
-        if not self.channel.is_open:
-            return
-        self._out.append(data)
-        if len(self._out) == 1:
-            if threading.get_ident() == self._reader:
-                self.loop.call_soon(self._flush)
-            else:
-                self.loop.call_soon_threadsafe(self._flush)
+            if not self.channel.is_open:
+                return
+            self._out.append(data)
+            if len(self._out) == 1:
+                if threading.get_ident() == self._reader:
+                    self.loop.call_soon(self._flush)
+                else:
+                    self.loop.call_soon_threadsafe(self._flush)
 
     def on_call(self, frame: list[Any]) -> None:
         """Runs a call on the loop, or on a thread when it is not a coroutine's."""
@@ -226,10 +222,9 @@ class AsyncEngine(ThreadsEngine):
         if self._transport is None:
             return  # Records of the log may come before there is a connection.
         with self.channel.lock:
-            data = b"".join(self._out)
-            self._out.clear()
-        if data:
-            self._transport.write(data)
+            out, self._out = self._out, []
+        if out:
+            self._transport.write(b"".join(out))
 
     def _start_waiting(self) -> None:
         """Starts the plain methods that may run now."""

@@ -41,8 +41,12 @@ class Channel:
 
     def __init__(self, sock: socket.socket) -> None:
         self.socket = sock
-        self.lock = threading.Lock()
+        # Taken again by the same thread when the collector or a signal makes something log that
+        # holds it: asyncio, for one, logs when it forgets a task whose exception nobody asked for.
+        self.lock = threading.RLock()
         self.is_open = True
+        self._is_sending = False
+        self._late: list[bytes | bytearray] = []
         self._reader = frames.Reader()
         os.register_at_fork(after_in_child=self._forked)
 
@@ -75,23 +79,23 @@ class Channel:
     def send(self, data: bytes | bytearray) -> None:
         """Sends frames."""
         with self.lock:
-            if self.is_open:
-                try:
-                    self.socket.sendall(data)
-                except ConnectionError:
-                    leave(0)
-
-    def send_locked(self, data: bytes | bytearray) -> None:
-        """Sends frames; the caller has the lock."""
-        if self.is_open:
+            if self._is_sending:  # A frame must not come between the parts of another.
+                self._late.append(data)
+                return
+            self._is_sending = True
             try:
-                self.socket.sendall(data)
+                if self.is_open:
+                    self.socket.sendall(data)
+                while self._late:
+                    self.socket.sendall(self._late.pop(0))
             except ConnectionError:
                 leave(0)
+            finally:
+                self._is_sending = False
 
     def _forked(self) -> None:
         # The lock may have been held by a thread that the child does not have.
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.is_open = False
         self.socket.close()
 
@@ -297,12 +301,9 @@ class Engine:
             pending = kind(self._last_id, serving._chain)
             self._pending[pending.id] = pending
             head = values.pack([CALL, pending.id])[1:]
-            self.send_call(frames.frame(b"\x96" + head + rest))
+            # Within the lock, so that calls leave in the order of their numbers.
+            self.send(frames.frame(b"\x96" + head + rest))
         return pending
-
-    def send_call(self, data: bytes) -> None:
-        """Sends a CALL; the caller has the lock of the channel."""
-        self.channel.send_locked(data)
 
     def result(self, pending: Any, frame: list[Any], stream: Any) -> Any:
         """What the first frame of an answer gives to who called."""

@@ -10,12 +10,21 @@ from polyport.frames import LOG
 Start = Callable[..., Worker]
 
 APP = """
-    import asyncio, logging, sys, threading, polyport
+    import asyncio, gc, logging, sys, threading, polyport
     log = logging.getLogger("shop.stock")
     log.warning("loading %d", 1)
     log.info("loaded")
 
+    class Noisy:
+        def __init__(self): self.itself = self
+        def __del__(self): log.warning("forgotten")
+
     def speak(how):
+        if isinstance(how, int):
+            # So that the collector comes at any of the places behind.
+            gc.collect()
+            gc.set_threshold(how)
+            for _ in range(3): Noisy()
         if how == "levels":
             for level in ("debug", "info", "warning", "error", "critical"):
                 getattr(log, level)("at %s", level)
@@ -105,6 +114,15 @@ def test_records_that_cannot_be_sent_as_they_are_hurt_nobody(
     assert records(worker, name, "surrogate")[0][3] == "\\ud800"
     assert records(worker, name, "large")[0][3] == "x" * 1000
     assert records(worker, name, "thread")[0][3] == "from a thread"
+
+
+@ENGINES
+def test_records_may_come_whenever_the_collector_runs(start: Start, pool: str, name: str) -> None:
+    worker = start(APP, pool)
+    for threshold in range(1, 300):
+        worker.call(name, threshold)
+    assert worker.is_silent()
+    assert len(worker.logs) > 500
 
 
 def test_records_of_loading_are_sent_after_welcome(start: Start) -> None:

@@ -423,5 +423,3 @@ class Canned:
 
     def send(self, data: bytes) -> None:
         pass
-
-    send_locked = send
