@@ -425,10 +425,9 @@ fn take(
     let member = members
         .iter_mut()
         .filter(fits)
+        // A worker that is held up by one long call has little to do, and yet no room.
+        .filter(|member| member.has_room(shape, quick))
         .min_by_key(|member| member.load + if member.worker.is_near() { 0 } else { FAR })?;
-    if !member.has_room(shape, quick) {
-        return None;
-    }
     member.burden(quick);
     Some(member.worker.clone())
 }

@@ -48,6 +48,14 @@ def hang() -> None:
 
 
 @polyport.function
+def moody(hangs: bool = False) -> int:
+    """As quick as any, but for one call."""
+    while hangs:
+        pass
+    return os.getpid()
+
+
+@polyport.function
 def hang_in_c() -> None:
     """Keeps Python's lock, so that no other thread of the process runs either."""
     ctypes.PyDLL(None).sleep(1000)

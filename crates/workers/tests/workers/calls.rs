@@ -223,3 +223,29 @@ async fn calls_that_are_taken_back_run_once() {
     assert_eq!(std::fs::metadata(&trace).unwrap().len(), 1_600);
     assert!(rig.stats().iter().all(|own| own.running == 0), "{:?}", rig.stats());
 }
+
+#[test]
+fn a_worker_of_another_thread_is_taken_when_the_near_one_is_busy() {
+    // As the server has it: runtimes of one thread each, with workers on all of them.
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let far = runtime();
+    let places = vec![far.handle().clone()];
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let thread = std::thread::spawn(move || far.block_on(stopped));
+    runtime().block_on(async {
+        let places = [places, vec![tokio::runtime::Handle::current()]].concat();
+        let rig = Rig::start_at("", places, |config| config.count = Some(2)).await.unwrap();
+        let ann = rig.client().await;
+        let holds: Vec<_> = ["one", "two"].map(|name| ann.begin("hold", name)).into();
+        for name in ["one", "two"] {
+            rig.begun(name).await;
+        }
+        rig.release("one");
+        rig.release("two");
+        for hold in holds {
+            within(hold).await.unwrap().unwrap();
+        }
+    });
+    let _ = stop.send(());
+    thread.join().unwrap().unwrap();
+}

@@ -13,6 +13,7 @@ use polyport_core::{
 use polyport_workers::{Config, Workers};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -37,6 +38,15 @@ impl Rig {
         app: &str,
         adjust: impl FnOnce(&mut Config),
     ) -> Result<Self, Fault> {
+        Self::start_at(app, vec![], adjust).await
+    }
+
+    /// Starts workers on these runtimes.
+    pub(crate) async fn start_at(
+        app: &str,
+        places: Vec<Handle>,
+        adjust: impl FnOnce(&mut Config),
+    ) -> Result<Self, Fault> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("app.txt");
         std::fs::write(&path, app).unwrap();
@@ -51,7 +61,7 @@ impl Rig {
         core.put_user(User::new("ann", "secret").right("call *"));
         let limit = Duration::from_millis(500);
         core.put_user(User::new("hasty", "secret").right("call *").time_limit("test", limit));
-        let workers = Some(within(Workers::start(&core, config, vec![])).await?);
+        let workers = Some(within(Workers::start(&core, config, places)).await?);
         Ok(Self { core, workers, holds, folder })
     }
 
