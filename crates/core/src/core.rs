@@ -40,6 +40,7 @@ struct Inner {
     limits: Arc<Limits>,
     pool: Pool,
     databases: Vec<Text>,
+    any_database: bool,
     logs_calls: AtomicBool,
     stopping: AtomicBool,
 }
@@ -58,7 +59,7 @@ pub struct Settings {
     /// The limits.
     pub limits: Limits,
     /// Names that may stand before a function's name as its database. MySQL clients choose one of
-    /// them; to all others they mean nothing.
+    /// them; to all others they mean nothing. `*` among them lets every other name do, too.
     pub databases: Vec<Text>,
     /// Keeps the users that are added while the server runs; without it they are forgotten.
     pub keep_users: Option<Box<KeepUsers>>,
@@ -79,7 +80,9 @@ impl Core {
     /// # Errors
     /// [`Kind::Internal`] when the system has no random numbers.
     pub fn new(settings: Settings) -> Result<Self, Fault> {
-        let Settings { limits, databases, keep_users } = settings;
+        let Settings { limits, mut databases, keep_users } = settings;
+        let any_database = databases.iter().any(|name| name == "*");
+        databases.retain(|name| name != "*");
         let limits = Arc::new(limits);
         let core = Self(Arc::new(Inner {
             functions: Guarded::new(Registry::default()),
@@ -91,6 +94,7 @@ impl Core {
             pool: Pool::new(&limits),
             limits,
             databases,
+            any_database,
             logs_calls: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
         }));
@@ -207,7 +211,7 @@ impl Core {
     }
 
     pub(crate) fn is_database(&self, name: &str) -> bool {
-        self.0.databases.iter().any(|database| database == name)
+        self.0.any_database || self.0.databases.iter().any(|database| database == name)
     }
 
     pub(crate) fn functions(&self) -> &Guarded<Registry> {

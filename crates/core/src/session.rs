@@ -222,6 +222,12 @@ impl Session {
         self.0.core.databases()
     }
 
+    /// Whether this may stand before a function's name as its database.
+    #[must_use]
+    pub fn is_database(&self, name: &str) -> bool {
+        self.0.core.is_database(name)
+    }
+
     /// The server's limits.
     #[must_use]
     pub fn limits(&self) -> &crate::limits::Limits {

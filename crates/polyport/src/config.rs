@@ -20,7 +20,7 @@ pub struct Config {
     /// `polyport-data` then.
     pub data: Option<PathBuf>,
     /// Names that MySQL clients may choose as their database, and that may stand before a
-    /// function's name. Default `["polyport"]`.
+    /// function's name; `"*"` among them is every other name. Default `["polyport"]`.
     pub databases: Option<Vec<String>>,
     /// Threads that serve connections; as many as processors by default.
     pub threads: Option<usize>,

@@ -63,8 +63,7 @@ pub(super) fn function<'n>(session: &Session, name: &'n str) -> Option<(&'n str,
     let find = |name: &'n str| session.function(name).map(|function| (name, function));
     find(name).or_else(|| {
         let (database, rest) = name.split_once('.')?;
-        let known = session.databases().iter().any(|own| own == database);
-        known.then(|| find(rest)).flatten()
+        session.is_database(database).then(|| find(rest)).flatten()
     })
 }
 
@@ -73,6 +72,7 @@ pub(super) fn find_database(session: &Session, name: &str) -> Option<Text> {
     databases(session)
         .into_iter()
         .find(|own| own == name || (own == "information_schema" && own.eq_ignore_ascii_case(name)))
+        .or_else(|| session.is_database(name).then(|| name.into()))
 }
 
 /// The database that a statement means: the one it names, or the chosen one.

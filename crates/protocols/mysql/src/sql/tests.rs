@@ -28,7 +28,11 @@ impl Client {
     }
 
     pub(super) fn with(limits: Limits, right: &str) -> Self {
-        let databases = vec!["polyport".into(), "test".into()];
+        Self::of(limits, right, &["polyport", "test"])
+    }
+
+    pub(super) fn of(limits: Limits, right: &str, databases: &[&'static str]) -> Self {
+        let databases = databases.iter().map(|name| (*name).into()).collect();
         let core = Core::new(Settings { limits, databases, keep_users: None }).unwrap();
         let add = || {
             Function::build("myadd")

@@ -167,6 +167,17 @@ fn databases_are_chosen_by_name() {
 }
 
 #[test]
+fn any_database_is_chosen_where_all_are_allowed() {
+    let mut client = Client::of(Limits::default(), "call *", &["polyport", "*"]);
+    assert_eq!(client.run("use `any thing`"), Ok(Action::Use("any thing".into())));
+    assert_eq!(client.row("select database()"), "any thing");
+    client.run("call myadd(3, 4)").unwrap();
+    client.run("call elsewhere.myadd(3, 4)").unwrap();
+    let Ok(Action::Rows(rows)) = client.run("show databases") else { panic!() };
+    assert_eq!(rows.rows.len(), 4, "{:?}", rows.rows);
+}
+
+#[test]
 fn prepared_statements_have_names() {
     let mut client = Client::new();
     client.done("set @a = 3, @b = 4, @q = 'select ? + ?'");
