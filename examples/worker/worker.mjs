@@ -38,6 +38,15 @@ const FUNCTIONS = {
       for await (const item of await call.call(name, n)) sum += Number(item);
       return sum;
     } },
+  forget: { params: [{ name: 'name', type: 'text' }, number('n')],
+    help: 'Calls another function and does not wait for it; it ends with this call.',
+    run: (call, name, n) => { call.call(name, n).catch(() => { cancelled += 1; }); } },
+  block: { params: [number('ms')], help: 'Holds up all other calls of its worker.',
+    run: (call, ms) => {
+      const end = Date.now() + Number(ms);
+      while (Date.now() < end);
+      return process.pid;
+    } },
   fail: { params: [{ name: 'text', type: 'text' }],
     run: (call, text) => { throw new RangeError(text); } },
 };

@@ -9,6 +9,7 @@ CONFIG = f"""
 [workers]
 command = ["node", "{ROOT / 'examples/worker/worker.mjs'}"]
 count = 2
+ping_s = 1
 """
 checks = Checks()
 
@@ -83,6 +84,30 @@ def check_cancelled_by_its_limit(server, client):
         assert fails(hasty, "wait", 60_000).kind == "timeout"
     until("it is told", lambda: sum(client.call("cancelled") for _ in range(4)))
     assert server.ready("node") == pids, "a call that can be stopped costs no worker"
+
+
+def check_calls_that_nobody_waits_for(server, client):
+    # More than a worker may have at once.
+    for _ in range(250):
+        client.call("forget", "wait", 60_000)
+    assert client.call("add", 3, 4) == 7
+    until("all are over", lambda: not any(worker["running"] for worker in server.workers()))
+
+
+def check_loop_that_is_blocked(server, client):
+    pids = server.ready("node")
+    thread = threading.Thread(target=server.client().call, args=("block", 8_000))
+    thread.start()
+    # Once it is seen, calls go to the other.
+    time.sleep(3)
+    for _ in range(50):
+        began = time.monotonic()
+        with server.client() as one:
+            assert one.call("add", 3, 4) == 7
+        assert time.monotonic() - began < 2
+    assert thread.is_alive(), "it was blocked too briefly to see anything"
+    thread.join()
+    assert server.ready("node") == pids
 
 
 def check_reload(server, client):

@@ -400,9 +400,7 @@ impl Worker {
     fn done(&self, id: u64, result: Result<Reply, Fault>) {
         let (sent, retired) = {
             let mut state = self.lock();
-            let inside = state.nested.values().filter(|nested| nested.inside == id);
-            inside.for_each(|nested| nested.task.abort());
-            state.nested.retain(|_, nested| nested.inside != id);
+            self.cancel_inside(&mut state, id);
             (state.sent.remove(&id), state.retired)
         };
         let Some(Sent { answer, items, place, recalled, .. }) = sent else { return };

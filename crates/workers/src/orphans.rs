@@ -6,10 +6,14 @@
 
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-/// Keeps a list of process groups, and kills those on it when its input ends.
+use crate::process::Progress;
+
+/// Keeps a list of process groups, and kills those on it when its input ends. The progress files,
+/// whose names begin with the first argument, are removed with them.
 const SCRIPT: &str = r#"
 groups=
 while read -r what group; do
@@ -19,6 +23,7 @@ while read -r what group; do
     esac
 done
 for group in $groups; do kill -KILL "-$group"; done
+rm -f "$1"*
 "#;
 
 static WATCHER: Mutex<Option<Watcher>> = Mutex::new(None);
@@ -36,7 +41,8 @@ pub(crate) fn ended(group: u32) {
 fn tell(what: &str, group: u32) {
     let mut watcher = WATCHER.lock().unwrap_or_else(PoisonError::into_inner);
     if watcher.is_none() {
-        *watcher = Watcher::start()
+        let (folder, prefix) = Progress::place();
+        *watcher = Watcher::start(&folder.join(prefix))
             .inspect_err(|error| {
                 tracing::debug!("workers that hang may outlive a killed server: {error}");
             })
@@ -51,9 +57,10 @@ fn tell(what: &str, group: u32) {
 struct Watcher(ChildStdin);
 
 impl Watcher {
-    fn start() -> io::Result<Self> {
+    fn start(progress: &Path) -> io::Result<Self> {
         let mut child = Command::new("sh")
-            .args(["-c", SCRIPT])
+            .args(["-c", SCRIPT, "sh"])
+            .arg(progress)
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -79,7 +86,11 @@ mod tests {
 
     #[test]
     fn what_is_left_is_killed_when_the_server_is_gone() {
-        let mut watcher = Watcher::start().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (own, other) = (folder.path().join("own-1"), folder.path().join("other-1"));
+        std::fs::write(&own, "").unwrap();
+        std::fs::write(&other, "").unwrap();
+        let mut watcher = Watcher::start(&folder.path().join("own-")).unwrap();
         let mut sleepers: Vec<_> = (0..4).map(|_| sleeper()).collect();
         for sleeper in &sleepers {
             watcher.tell("begun", sleeper.id()).unwrap();
@@ -90,6 +101,10 @@ mod tests {
         for at in [0, 2] {
             assert!(sleepers[at].wait().unwrap().code().is_none());
         }
+        while own.exists() {
+            std::thread::yield_now();
+        }
+        assert!(other.exists());
         for at in [1, 3] {
             assert!(sleepers[at].try_wait().unwrap().is_none());
             sleepers[at].kill().unwrap();

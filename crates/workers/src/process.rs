@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -180,12 +180,17 @@ pub(crate) struct Progress(NamedTempFile);
 
 impl Progress {
     fn new() -> io::Result<Self> {
-        let memory = Path::new("/dev/shm");
-        let usual = std::env::temp_dir();
-        let folder = if memory.is_dir() { memory } else { &usual };
-        let file = tempfile::Builder::new().prefix("polyport-worker-").tempfile_in(folder)?;
+        let (folder, prefix) = Self::place();
+        let file = tempfile::Builder::new().prefix(&prefix).tempfile_in(folder)?;
         file.as_file().set_len(OUTBOX + OUTBOX_BYTES)?;
         Ok(Self(file))
+    }
+
+    /// The folder of all progress files, and what the names of this server's begin with.
+    pub(crate) fn place() -> (PathBuf, String) {
+        let memory = Path::new("/dev/shm");
+        let folder = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        (folder, format!("polyport-worker-{}-", std::process::id()))
     }
 
     pub(crate) fn path(&self) -> &Path {

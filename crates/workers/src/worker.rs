@@ -356,15 +356,23 @@ impl Worker {
         sent.cancelled = true;
         sent.overdue = self.patience(&sent.call);
         self.tell(&mut state, &Frame::Cancel { id });
-        let inside = state.nested.extract_if(|_, nested| nested.inside == id).collect::<Vec<_>>();
-        for (id, nested) in inside {
-            nested.task.abort();
-            let fault =
-                Fault::new(Kind::Cancelled, "the call that this one was made in was cancelled");
-            self.tell(&mut state, &Frame::Fail { id, fault });
-        }
+        self.cancel_inside(&mut state, id);
         drop(state);
         self.wake.notify_one();
+    }
+
+    /// Ends the calls that were made inside one that has ended, or is to end.
+    pub(crate) fn cancel_inside(&self, state: &mut State, outer: u64) {
+        if state.nested.is_empty() {
+            return;
+        }
+        let inside = |nested: &Nested| nested.inside == outer;
+        let inside = state.nested.extract_if(|_, nested| inside(nested)).collect::<Vec<_>>();
+        for (id, nested) in inside {
+            nested.task.abort();
+            let fault = Fault::new(Kind::Cancelled, "the call that this one was made in is over");
+            self.tell(state, &Frame::Fail { id, fault });
+        }
     }
 
     /// Until when a call that nobody waits for may run. What a worker keeps between calls is worth
