@@ -224,8 +224,11 @@ class _Pool:
         connection = self._take() or await self._connect(request.limit)
         try:
             return connection, await connection.ask(data, request.limit, request.harmless)
-        except BaseException:
+        except BaseException as error:
             connection.close()
+            if isinstance(error, NotRun):
+                # What ended this one has ended the others as well.
+                await self.close()
             raise
 
     async def answer(self, connection: _Connection, head: Head, limit: Limit, accept: str) -> Any:

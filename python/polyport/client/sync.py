@@ -234,8 +234,11 @@ class _Pool:
         connection = self._take() or self._connect(request.limit)
         try:
             return connection, connection.ask(data, request.limit, request.harmless)
-        except BaseException:
+        except BaseException as error:
             connection.close()
+            if isinstance(error, NotRun):
+                # What ended this one has ended the others as well.
+                self.close()
             raise
 
     def answer(self, connection: _Connection, head: Head, limit: Limit, accept: str) -> Any:

@@ -197,9 +197,9 @@ def result(value: object) -> bytes:
     return answer(values.pack({"result": value}))
 
 
-def fault(kind: str, status: str, retry_after: str = "0", ran: str = "no") -> bytes:
+def fault(kind: str, status: str, retry_after: str = "0", ran: str = "no", **more: str) -> bytes:
     """The answer to a call that failed."""
     error = {"kind": kind, "message": "as told", "ran": ran}
-    return answer(
-        values.pack({"error": error}), first=f"{status} Told\r\nretry-after: {retry_after}"
-    )
+    headers = {"retry-after": retry_after, **more}
+    lines = "".join(f"\r\n{name}: {value}" for name, value in headers.items())
+    return answer(values.pack({"error": error}), first=f"{status} Told{lines}")

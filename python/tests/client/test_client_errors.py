@@ -234,7 +234,7 @@ def test_a_server_that_comes_late_is_found(kind: str) -> None:
 def test_what_was_too_busy_is_asked_once_more(kind: str) -> None:
     with Fake((fault("busy", "503"),), (result(7),)) as fake:
         assert call(kind, fake.url) == 7
-    with Fake((fault("unavailable", "503"), None), (result(7),)) as fake:
+    with Fake((fault("unavailable", "503", connection="close"), None), (result(7),)) as fake:
         assert call(kind, fake.url) == 7
     assert fake.connections == 2
     with (
