@@ -366,14 +366,15 @@ def under_kills(server):
             kills += 1
             until("whole", lambda: len(pids := ready()) == 3 and victim not in pids)
             longest = max(longest, time.monotonic() - began)
-    assert not load.wrong, f"{len(load.wrong)}, such as {load.wrong[0]}"
-    assert load.good > 100 * A.seconds, f"only {load.good} calls"
-    assert len(load.failed) <= 2 * kills, f"{len(load.failed)} failed at {kills} kills"
-    assert longest < 1, f"whole only after {longest:.2f} s"
-    return (
+    told = (
         f"{load.good} calls right, {len(load.failed)} with a clear error, {kills} kills, whole "
         f"after {longest:.2f} s at the latest, longest call {load.slowest:.2f} s"
     )
+    assert not load.wrong, f"{len(load.wrong)} wrong, such as {load.wrong[0]}; {told}"
+    assert load.good > 100 * A.seconds, told
+    assert len(load.failed) <= 2 * kills, told
+    assert longest < 1, told
+    return told
 
 
 def under_reloads():
