@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Program, alive, wait_until
+from programs import Program, alive, wait_until
 
 from polyport.compat.pymprpc import SimpleMprpcServer
 

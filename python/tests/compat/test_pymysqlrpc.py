@@ -12,7 +12,7 @@ from typing import Any
 
 import pymysql
 import pytest
-from conftest import PATIENCE_S, Program, alive, wait_until
+from programs import PATIENCE_S, Program, alive, wait_until
 
 Start = Callable[..., Program]
 
