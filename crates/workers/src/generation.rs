@@ -1,10 +1,11 @@
 //! One version of an application, with all its workers.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use polyport_core::{Fault, Function, Kind, Text};
+use polyport_core::{Fault, Function, Kind, Text, Value};
 use polyport_worker::{Bounds, Description};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -19,6 +20,7 @@ use crate::pool::Pool;
 use crate::sessions::Sessions;
 use crate::slot::{Slot, keep};
 use crate::supervisor::Inner;
+use crate::watch::{self, Mark};
 use crate::worker::Worker;
 
 /// How long a worker that has nothing to do may take to exit.
@@ -33,6 +35,10 @@ pub(crate) struct Generation {
     pub(crate) bounds: Bounds,
     pub(crate) description: Description,
     pub(crate) files: Vec<Text>,
+    /// What tells this version of the files from others.
+    marks: Vec<Mark>,
+    /// One of its workers has told other functions.
+    differs: AtomicBool,
     pub(crate) pools: BTreeMap<Text, Arc<Pool>>,
     /// Its workers retire, and none takes their place.
     pub(crate) stop: CancellationToken,
@@ -60,6 +66,8 @@ impl Generation {
         let generation = Arc::new(Self {
             number,
             pools: pools.collect(),
+            marks: watch::marks(&first.files),
+            differs: AtomicBool::new(false),
             files: first.files.clone(),
             config,
             bounds,
@@ -115,12 +123,21 @@ impl Generation {
         self.description.functions.iter().map(|function| function.name.clone()).collect()
     }
 
-    /// A worker that was started later must have the same functions. If it has others, the
-    /// application has changed meanwhile, and all of it is loaded anew.
+    /// A worker that was started later must have the same functions. If it has others since the
+    /// application's files have changed, all of it is loaded anew.
     pub(crate) fn compare(&self, candidate: &Candidate) {
-        if candidate.description != self.description
-            && let Some(supervisor) = self.supervisor.upgrade()
-        {
+        if without_defaults(&candidate.description) == without_defaults(&self.description) {
+            return;
+        }
+        if watch::marks(&self.files) == self.marks {
+            // Loading it anew would make no end of it.
+            if !self.differs.swap(true, Relaxed) {
+                tracing::warn!(
+                    "workers tell different functions though their files are the same; calls go by \
+                     what the first worker told"
+                );
+            }
+        } else if let Some(supervisor) = self.supervisor.upgrade() {
             tracing::warn!("the application has changed since it was loaded; loading it anew");
             supervisor.changed.notify_one();
         }
@@ -163,6 +180,17 @@ impl Generation {
         worker.drain(Instant::now() + EXIT);
         gone.await;
     }
+}
+
+/// A description without the values of defaults: these may be made anew by each worker, such as the
+/// time, a random number, or a text that holds an address. The server fills in those of the first.
+fn without_defaults(description: &Description) -> Description {
+    let mut description = description.clone();
+    let functions = description.functions.iter_mut();
+    for param in functions.flat_map(|function| &mut function.signature.params) {
+        param.default = param.default.take().map(|_| Value::Null);
+    }
+    description
 }
 
 /// A generation whose workers all take calls.

@@ -10,7 +10,7 @@ use polyport_core::Text;
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 /// What tells one version of a file from the next; nothing while there is none.
-type Mark = Option<(SystemTime, u64)>;
+pub(crate) type Mark = Option<(SystemTime, u64)>;
 
 /// Watches files, or never sees a change if it is switched off.
 #[derive(Debug)]
@@ -48,6 +48,11 @@ impl Watch {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
+}
+
+/// What tells the versions of these files from others.
+pub(crate) fn marks(files: &[Text]) -> Vec<Mark> {
+    files.iter().map(|file| mark(file)).collect()
 }
 
 fn mark(file: &str) -> Mark {

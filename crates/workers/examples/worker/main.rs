@@ -77,7 +77,9 @@ impl App {
             });
         }
         if let Some(name) = self.setting("function") {
-            description.functions.push(Declaration::new(name.to_owned()));
+            // An application that never tells the same twice.
+            let name = name.replace("PID", &std::process::id().to_string());
+            description.functions.push(Declaration::new(name));
         }
         Hello { files, loaded: Ok(description) }
     }

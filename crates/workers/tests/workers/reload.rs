@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use polyport_core::{Arguments, Kind};
 
-use crate::support::{NONE, Rig, is_alive, until, within};
+use crate::support::{NONE, Rig, is_alive, kill, until, within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_call_fails_while_versions_change() {
@@ -125,4 +125,21 @@ async fn a_call_that_never_ends_holds_an_old_worker_only_so_long() {
     assert_eq!(ann.int("add", [3, 4]).await.unwrap(), 7);
     within(spinning).await.unwrap().unwrap_err();
     until("it has ended", || (!is_alive(old)).then_some(())).await;
+}
+
+#[tokio::test]
+async fn an_application_that_never_tells_the_same_twice_is_loaded_once() {
+    let rig = Rig::start("function random_PID\n", |config| config.count = Some(3)).await;
+    let ann = rig.client().await;
+    for _ in 0..5 {
+        kill(rig.pid("plain").await);
+        assert_eq!(ann.int("add", [3, 4]).await.unwrap(), 7);
+    }
+    assert!(rig.stats().iter().all(|own| own.generation == 1), "{:?}", rig.stats());
+    // Unless its file has changed.
+    rig.write_app("function other\n");
+    kill(rig.pid("plain").await);
+    let generation = || rig.stats().iter().all(|own| own.generation == 2).then_some(());
+    rig.until("it is loaded anew", generation).await;
+    assert_eq!(ann.call("other", NONE).await.unwrap().as_text(), Some("other"));
 }
