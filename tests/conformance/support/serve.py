@@ -55,7 +55,7 @@ class Server:
             self.app.write_text(source)
             words = (str(self.app), *words)
         command = [binary, "serve", *words, "--config", str(path), "--data", self.folder.name]
-        for protocol in ("mysql", "http"):
+        for protocol in ("mysql", "msgpack", "http"):
             command += ["--listen", f"{protocol}=127.0.0.1:0"]
         self.log = Path(tempfile.gettempdir()) / f"{name}.log"
         self.process = subprocess.Popen(
