@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
+import socket
+import ssl
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -301,3 +304,19 @@ def test_what_cannot_be_done_is_refused() -> None:
     assert server.register_instance(object()) is True
     with pytest.raises(RuntimeError, match="one instance"):
         server.register_instance(object())
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_two_files_make_it_speak_tls(start: Start, tmp_path: Path) -> None:
+    words = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
+    files = ["-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.crt"]
+    subprocess.run([*words.split(), *files], cwd=tmp_path, check=True, capture_output=True)
+    source = SEED.replace("debug=True", 'debug=True, ssl=("server.crt", "server.key")')
+    program = start(source, listen=LISTEN)
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    asked = {"MPRPC": "0.1", "AUTH": {"USERNAME": "admin", "PASSWORD": "admin"}}
+    plain = socket.create_connection(("127.0.0.1", program.port("msgpack")), 20)
+    with plain, context.wrap_socket(plain) as stream:
+        stream.sendall(json.dumps(asked).encode() + b"##PRO-END##")
+        assert json.loads(stream.recv(4096).split(b"##PRO-END##")[0])["CODE"] == 100

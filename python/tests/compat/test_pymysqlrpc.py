@@ -37,9 +37,8 @@ BOTH = "mysql=127.0.0.1:0,http=127.0.0.1:0"
 
 
 def connect(program: Program, user: str = "testuser", password: str = "testpass") -> Any:
-    return pymysql.connect(
-        host="127.0.0.1", port=program.port("mysql"), user=user, password=password
-    )
+    secret = password.encode()  # Of a text PyMySQL takes Latin letters only.
+    return pymysql.connect(host="127.0.0.1", port=program.port("mysql"), user=user, password=secret)
 
 
 def call(program: Program, sql: str, **user: str) -> tuple[Any, Any]:
@@ -428,3 +427,36 @@ def test_a_greenlet_over_its_time_ends_alone(start: Start) -> None:
     thread.join()
     assert beside == [(2, pid)]
     assert call(program, "call note()")[1] == ((3, pid),)
+
+
+def test_a_password_may_hold_anything(start: Start) -> None:
+    program = start("""\
+        from polyport.compat.pymysqlrpc import RPCServer
+
+        def one():
+            return (1,)
+
+        password = 'q"u\\\\o\\x7ft é 中'
+        RPCServer(("127.0.0.1", 3308), {"o'dd": (password, {"one": one})}).serve_forever()
+        """)
+    user = {"user": "o'dd", "password": 'q"u\\o\x7ft é 中'}
+    assert call(program, "call one()", **user)[1] == ((1,),)
+
+
+def test_a_server_may_serve_on_a_thread(start: Start) -> None:
+    program = start("""\
+        import threading
+        from polyport.compat.pymysqlrpc import RPCServer
+
+        def one():
+            return (1,)
+
+        server = RPCServer(("127.0.0.1", 3308), {"testuser": ["testpass", {"one": one}]})
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        thread.join()
+        """)
+    assert call(program, "call one()")[1] == ((1,),)
+    family = program.family()
+    program.end(signal.SIGTERM)
+    assert wait_until(lambda: not alive(family))
