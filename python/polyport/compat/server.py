@@ -19,12 +19,13 @@ from typing import Any
 
 from polyport.__main__ import NO_PROGRAM
 from polyport.__main__ import program as find_program
+from polyport.compat import program
 
 #: Settings, as the configuration file has them: tables within tables.
 Settings = Mapping[str, Any]
 
 #: Seconds that a worker has to start: as much as a program may take that loads a lot.
-START_S = 600
+_START_S = 600
 
 _LEVELS = {
     "ERROR": logging.ERROR,
@@ -151,6 +152,21 @@ class Server:
             if pipe is not None:
                 pipe.close()
         self._folder.cleanup()
+
+
+def workers(number: int) -> dict[str, Any]:
+    """The settings of workers that run this program as far as one of its servers."""
+    return {"command": program.command(number), "start_s": _START_S}
+
+
+def check_overrides(server: object, *names: str) -> None:
+    """Raises ``TypeError`` where a subclass expects to be called for what happens elsewhere."""
+    for name in names:
+        if hasattr(server, name):
+            raise TypeError(
+                f"{type(server).__name__}.{name} would never be called: "
+                "connections are another program's"
+            )
 
 
 def address(host: str, port: int) -> str:

@@ -38,20 +38,20 @@ class Worker:
         """Runs the program; gives the exit status."""
         try:
             program.run(kind, target, arguments)
-            raise LookupError(f"{target} came to its end without starting server {self.number}")
-        except BaseException as error:
             if self._has_served:
                 return 0
+            raise LookupError(f"{target} came to its end without starting to serve")
+        except BaseException as error:
+            if self._has_served:
+                raise
             refuse(self._channel, error.with_traceback(_own_part(error.__traceback__)), target)
-            return 1
+        return 1
 
     def serve(self, application: Application, log: Any = None) -> NoReturn:
         """Serves the functions until the server wants no more, and then ends the process."""
         if self._has_served:
             leave(0)  # The program has kept the exit of the first time from going on.
         self._has_served = True
-        if not application.entries:
-            raise LookupError("the server has no function to serve")
         if isinstance(log, logging.LoggerAdapter):
             log = log.logger
         if isinstance(log, logging.Logger):

@@ -306,6 +306,24 @@ def test_a_program_that_breaks_in_a_worker_shows_its_traceback_once(start: Start
     assert "runpy" not in program.output
 
 
+def test_a_program_that_ends_too_soon_in_a_worker_says_so(start: Start) -> None:
+    source = SEED.replace("server =", "import os\nif 'POLYPORT_WORKER' not in os.environ: server =")
+    program = start(source.replace("\nserver.serve", "\nif 'server' in vars(): server.serve"))
+    assert program.end() == 1
+    assert program.output.count("came to its end without starting to serve") <= 2
+    assert "came to its end without starting to serve" in program.output
+
+
+def test_without_functions_there_is_still_the_state_of_the_server(start: Start) -> None:
+    program = start("""\
+        from polyport.compat.pymysqlrpc import RPCServer
+
+        RPCServer(("127.0.0.1", 3308), {"root": ("rootpass", "viewpass")}, webport=0).serve_forever()
+        """)
+    rows = call(program, "call pymysqlrpcinfo", user="root", password="rootpass")[1]
+    assert dict(rows)["online client"].split() == ["online:", "1"]
+
+
 def test_a_port_that_is_taken_is_said_once(start: Start) -> None:
     program = start(SEED, listen=BOTH)
     port = program.port("mysql")

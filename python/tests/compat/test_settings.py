@@ -79,6 +79,15 @@ def test_a_socket_cannot_be_handed_over() -> None:
         RPCServer(object(), {})
 
 
+def test_a_method_that_would_never_be_called_is_refused() -> None:
+    class Server(RPCServer):
+        def handle(self, socket: Any, address: Any) -> None:
+            pass
+
+    with pytest.raises(TypeError, match="would never be called"):
+        Server(3308, {})
+
+
 def test_only_the_loopback_is_for_this_machine_alone() -> None:
     exposed = ["", "0.0.0.0", "::", "10.1.2.3"]
     assert [is_exposed(host) for host in exposed] == [True] * 4

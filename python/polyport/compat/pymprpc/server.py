@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from polyport.application import Application, Options, Pool
 from polyport.compat import program, worker
 from polyport.compat.server import (
-    START_S,
     Server,
     address,
+    check_overrides,
     is_exposed,
     unique_names,
     warn_of_exposure,
+    workers,
 )
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class SimpleMprpcServer:
         backlog: int = 100,
         graceful_shutdown_timeout: int = 10,
     ) -> None:
+        check_overrides(self, "apply")
         if compreser not in _COMPRESERS:
             raise RuntimeError("compreser unsupport")
         if ssl is not None and (not isinstance(ssl, tuple) or len(ssl) != 2):
@@ -220,7 +222,7 @@ class SimpleMprpcServer:
             "listen": [listen],
             "users": users,
             "protocols": {"msgpack": {"description": told, "idle_s": self.timeout or 0}},
-            "workers": {"command": program.command(self._number), "start_s": START_S},
+            "workers": workers(self._number) if functions else {},
         }
 
 

@@ -16,12 +16,13 @@ import polyport
 from polyport.application import Application, Engine, Options, Pool
 from polyport.compat import program, worker
 from polyport.compat.server import (
-    START_S,
     Server,
     address,
+    check_overrides,
     is_exposed,
     unique_names,
     warn_of_exposure,
+    workers,
 )
 from polyport.results import Rows
 
@@ -70,6 +71,7 @@ class RPCServer:
         workers: int = 1,
         threads: int | None = None,
     ) -> None:
+        check_overrides(self, "handle", "monitor")
         self.listener = listener
         self.aclmap = aclmap
         self.webport = webport
@@ -184,7 +186,8 @@ class RPCServer:
         limits = {"mysql": limit} if self.interval > 0 else {}
         for user, (password, _) in self.aclmap.items():
             users[user] = {"password": password, "exports": {}, "time_limits": limits}
-        for user, name, _, registered in self._functions():
+        functions = self._functions()
+        for user, name, _, registered in functions:
             users[user]["exports"][name] = registered
         host, port = self.address
         listen = [{"protocol": "mysql", "address": address(host, port)}]
@@ -203,7 +206,7 @@ class RPCServer:
             "listen": listen,
             "users": users,
             "protocols": protocols,
-            "workers": {"command": program.command(self._number), "start_s": START_S},
+            "workers": workers(self._number) if functions else {},
         }
 
     def _viewpass(self) -> str:
