@@ -20,6 +20,12 @@ def plus(a: int, b: int) -> int:
 
 
 @polyport.function
+def slow_plus(a: int, b: int) -> int:
+    time.sleep(0.005)
+    return a + b
+
+
+@polyport.function
 def version() -> int:
     return VERSION
 
