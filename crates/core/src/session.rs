@@ -291,7 +291,7 @@ impl Session {
         scope: Scope,
     ) -> Result<Reply, Fault> {
         let (mut guard, function) = Guard::call(self, name)?;
-        let mut result = self.run(&guard, &function, arguments, scope).await;
+        let mut result = self.run(&guard, &function, arguments, &scope).await;
         let took = guard.note(&result);
         if matches!(function.body, Body::Inline(_)) && took > INLINE_LIMIT {
             warn_of_slow(&function, took);
@@ -307,7 +307,7 @@ impl Session {
         guard: &Guard<'_>,
         function: &Arc<Function>,
         arguments: Arguments,
-        scope: Scope,
+        scope: &Scope,
     ) -> Result<Reply, Fault> {
         let most = self.limits().call_depth;
         if scope.depth > most {
@@ -321,17 +321,17 @@ impl Session {
             return Err(Fault::new(Kind::Timeout, text).with_ran(Ran::No));
         }
         let values = function.signature().bind(function.name(), arguments)?;
-        let deadline = deadline(guard, scope);
-        let overtime = || overtime(guard, scope);
-        let scope = Scope { deadline, ..scope };
+        let deadline = deadline(guard, *scope);
+        let overtime = || overtime(guard, *scope);
+        let inner = Scope { deadline, ..*scope };
         match &function.body {
             Body::Inline(body) => {
-                let call = Call::new(self.clone(), scope, None);
+                let call = Call::new(self.clone(), inner, None);
                 let run = AssertUnwindSafe(|| body(&call, function.bound(values)));
                 std::panic::catch_unwind(run).unwrap_or_else(|payload| Err(panicked(&*payload)))
             }
             Body::Async(body) => {
-                let call = Call::new(self.clone(), scope, None);
+                let call = Call::new(self.clone(), inner, None);
                 let run = AssertUnwindSafe(|| body(call, function.bound(values)));
                 let future = match std::panic::catch_unwind(run) {
                     Ok(future) => AssertUnwindSafe(future).catch_unwind(),
@@ -342,7 +342,7 @@ impl Session {
             }
             Body::Blocking(body) => {
                 let flag = CancelFlag::default();
-                let call = Call::new(self.clone(), scope, Some(flag.clone()));
+                let call = Call::new(self.clone(), inner, Some(flag.clone()));
                 let (body, owned) = (body.clone(), function.clone());
                 let _cancel = flag.on_drop();
                 let job = self.0.core.pool().run(move || body(&call, owned.bound(values)));
