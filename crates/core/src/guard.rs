@@ -161,6 +161,9 @@ impl<'s> Guard<'s> {
 
     #[cold]
     fn note_slow(&self, took: Duration, good: bool) {
+        /// What stands before a function's name as its database can be of any length.
+        const NAME_CHARS: usize = 200;
+        let name: String = self.name.chars().take(NAME_CHARS).collect();
         let connection = self.session.connection();
         connection.stats.counters.calls_slow.fetch_add(1, Relaxed);
         tracing::warn!(
@@ -168,7 +171,7 @@ impl<'s> Guard<'s> {
             protocol = connection.protocol,
             connection = connection.id,
             user = %self.user.name,
-            name = self.name,
+            name,
             good,
             took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             "slow call"
@@ -176,7 +179,7 @@ impl<'s> Guard<'s> {
         self.session.core().stats().was_slow(SlowCall {
             ended: Zoned::now(),
             took,
-            name: self.name.into(),
+            name: name.into(),
             user: self.user.name.clone(),
             protocol: connection.protocol,
             good,

@@ -354,3 +354,25 @@ async fn everything_is_counted_once() {
     drop(guest);
     assert_eq!(core.stats().total().connections, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_call_is_counted_and_listed_by_a_name_of_bounded_length() {
+    let databases = vec!["*".into()];
+    let core = Core::new(Settings { databases, ..Settings::default() }).unwrap();
+    let wait = Function::build("wait").asynchronous(|_, _| {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            Ok(Reply::Value(Value::Null))
+        })
+    });
+    core.register(vec![wait]).unwrap();
+    core.put_user(User::new("ann", "secret").right("call *"));
+    let (_guest, session) = login(&core, "ann").await;
+    session.call("system.version", Arguments::default()).await.unwrap();
+    let name = format!("{}.wait", "x".repeat(1_000_000));
+    session.call(&name, Arguments::default()).await.unwrap();
+    let slow = core.stats().slow_calls();
+    assert_eq!((slow.len(), core.stats().total().calls_slow), (1, 1));
+    assert_eq!(slow[0].name.len(), 200);
+    assert!(slow[0].good && slow[0].took >= Duration::from_secs(2));
+}
